@@ -1,0 +1,1 @@
+"""The nouns everybody speaks of. Frozen values; this room imports nothing of ours and does nothing."""

@@ -1,0 +1,71 @@
+"""What every API of every provider has in common: a row of functions, one such row in each API's file."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from exchange.call import Json, Operation, Text
+from exchange.reply import Reply
+
+Dialect = Literal["openai", "azure", "anthropic", "gemini", "bedrock", "ollama", "cohere"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of a stream, whatever its framing: SSE event, JSON line, array element, binary frame.
+
+    `name` is the SSE `event:` field or the binary frame's `:event-type`; empty when there is none.
+    `field` is "error" for the SSE field of that name, which some servers send in place of `data`.
+    """
+
+    data: str
+    name: str = ""
+    field: Literal["data", "error"] = "data"
+
+
+class Folder(Protocol):
+    """Events in, the unstreamed object out. `add` never raises for what came over the wire."""
+
+    def add(self, event: Event) -> None: ...
+
+    def close(self) -> Reply: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One API. `whole` reads an unstreamed body that is JSON; `texts` gives what is new in a request body.
+
+    `streams` says whether a call with this body asks for a stream (most APIs: `"stream": true`).
+    """
+
+    operation: Operation
+    folder: Callable[[], Folder]
+    whole: Callable[[Json], Reply]
+    texts: Callable[[Json], tuple[Text, ...]]
+    streams: Callable[[Mapping[str, Json]], bool]
+    media: Literal["json", "multipart", "any"] = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a path leads. `model` and `stream` are set where the path itself says so (Gemini, Azure, Bedrock)."""
+
+    api: Api
+    model: str | None = None
+    stream: bool | None = None
+
+
+class ReplyReader(Protocol):
+    """Reply bytes as they came over the wire, in any cuts; then the reply. Memory is bounded."""
+
+    def feed(self, data: bytes) -> None: ...
+
+    def close(self) -> Reply: ...
+
+
+class BodyProblem(ValueError):
+    """A request body that cannot be accepted; `code` is one of exchange.decision.CODES."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
