@@ -1,0 +1,1 @@
+"""May they? Pure functions: (principal, call, facts) → Decision."""

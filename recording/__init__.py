@@ -1,0 +1,1 @@
+"""The offline half: journal → understood → stored. One process, the only writer of audit.db."""

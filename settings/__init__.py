@@ -1,0 +1,1 @@
+"""What the operator wants: schema, reading, secrets. Importing this room reads nothing."""

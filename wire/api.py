@@ -63,7 +63,7 @@ class ReplyReader(Protocol):
     def close(self) -> Reply: ...
 
 
-class BodyProblem(ValueError):
+class BodyProblem(ValueError):  # noqa: N818 (what is wrong lies with the caller; nothing here failed)
     """A request body that cannot be accepted; `code` is one of exchange.decision.CODES."""
 
     def __init__(self, code: str) -> None:

@@ -1,0 +1,54 @@
+"""Which provider a request is for, and what its request line is there."""
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from addons.flows import Destination
+from settings.schema import Provider
+
+
+class Destinations:
+    """The providers of the settings, by path prefix; the default one answers without."""
+
+    def __init__(self, providers: Mapping[str, Provider], default: str) -> None:
+        self._default = default
+        self._parts = {name: urlsplit(provider.upstream) for name, provider in providers.items()}
+        self._dialects = {name: provider.dialect for name, provider in providers.items()}
+        self._hosts = {parts.hostname: name for name, parts in self._parts.items()}
+
+    def of(self, target: str) -> Destination:
+        """The destination of a request target (path and query) as the caller sent it."""
+        path, mark, query = target.partition("?")
+        first, slash, rest = path[1:].partition("/")
+        name = self._default
+        if first in self._parts and first != self._default:
+            name, path = first, slash + rest or "/"
+        parts, dialect = self._parts[name], self._dialects[name]
+        assert dialect is not None  # the settings filled it in
+        return Destination(
+            provider=name,
+            dialect=dialect,
+            scheme=parts.scheme,
+            host=parts.hostname or "",
+            port=parts.port or (443 if parts.scheme == "https" else 80),
+            base=parts.path,
+            path=path,
+            query=query if mark else None,
+        )
+
+    def as_asked(self, scheme: str, host: str, port: int, target: str) -> Destination:
+        """The destination of a request that names its own host (forward and transparent modes)."""
+        path, mark, query = target.partition("?")
+        name = self._hosts.get(host)
+        dialect = self._dialects[name] if name else None
+        return Destination(
+            provider=name or host,
+            dialect=dialect or "openai",
+            scheme=scheme,
+            host=host,
+            port=port,
+            base="",
+            path=path,
+            query=query if mark else None,
+            known=name is not None,
+        )

@@ -1,0 +1,69 @@
+"""What is known so far of every exchange that is open."""
+
+from dataclasses import dataclass, field
+
+from exchange.call import Call
+from exchange.decision import Decision, Deny
+from exchange.principal import Principal
+from identities.verifier import Identified
+from storage.journal.rows import ReplyHead
+from wire.api import Dialect, Route
+
+UNDECIDED = Deny("undecided")
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a call goes: the provider, and the path there."""
+
+    provider: str
+    dialect: Dialect
+    scheme: str
+    host: str
+    port: int
+    base: str  # path of the upstream's address, without a slash at the end
+    path: str  # path at the provider, without query
+    query: str | None  # as it came
+    known: bool = True  # one of the settings' providers; else a host that a forward proxy was asked for
+
+    @property
+    def target(self) -> str:
+        """What stands in the request line upstream."""
+        asked = f"?{self.query}" if self.query is not None else ""
+        return f"{self.base}{self.path}{asked}"
+
+
+@dataclass(slots=True)
+class OpenExchange:
+    """One exchange on its way. Each step fills in its own lines and reads only earlier ones."""
+
+    id: bytes  # UUIDv7
+    number: int
+    started_at: int  # wall clock, microseconds
+    began: float  # monotonic seconds
+    decision: Decision = UNDECIDED
+    settled: bool = False  # refused for good: no need to read the body
+    destination: Destination | None = None
+    route: Route | None = None
+    principal: Principal | None = None
+    identified: Identified | None = None
+    credential: str | None = None
+    call: Call | None = None
+    spent: float = 0.0  # seconds in us, waiting for the caller's bytes excluded
+    asked: float | None = None  # monotonic: the request's last byte was in
+    journaled: bool = False  # the intent is in the journal, or on its way
+    committed: bool = False  # the door was opened
+    head: ReplyHead | None = None
+    head_written: bool = False
+    first_byte: float | None = None
+    last_flush: float = 0.0
+    chunks: list[bytes] = field(default_factory=list)
+    at: list[int] = field(default_factory=list)
+    length: list[int] = field(default_factory=list)
+    kept: int = 0  # bytes in chunks
+    response_bytes: int = 0
+    truncated: bool = False
+
+
+type OpenExchanges = dict[str, OpenExchange]
+"""By flow.id. We owe a record for each: put in by the gate, taken out by the closer."""

@@ -1,0 +1,215 @@
+"""The gate. The door is shut in `requestheaders` and opened by one line, the last of `request`.
+
+mitmproxy logs an addon's exception and lets the request through; so every flow starts out refused, and only a
+request that was identified, understood, decided on and journaled has its refusal taken away.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
+
+import uuid_utils
+from mitmproxy import http
+from mitmproxy.proxy.mode_specs import ReverseMode
+from wire.routes import route
+
+from addons.closing import ExchangeCloser
+from addons.credentials import KEY_HEADERS, CredentialNames
+from addons.destinations import Destinations
+from addons.flows import UNDECIDED, OpenExchange, OpenExchanges
+from addons.refusals import refusal
+from addons.upstream import UpstreamRouter
+from exchange.call import Call
+from exchange.decision import Allow, Deny
+from exchange.principal import Principal
+from identities.refusal import IdentityRefused
+from identities.verifier import Identified, Verifier
+from policies.rules import RuleBook
+from storage.journal.writing import JournalUnavailable
+from wire.api import BodyProblem
+from wire.calls import read_call
+from wire.request_head import fields_problem, target_problem
+
+log = logging.getLogger(__name__)
+
+_LARGE = 256 << 10  # bytes; a larger body is walked off the event loop
+
+
+class AccessGate:
+    """Decides on every request. Refuses whatever it cannot decide on, its own faults included."""
+
+    def __init__(
+        self,
+        open_exchanges: OpenExchanges,
+        *,
+        verifier: Verifier,
+        destinations: Destinations,
+        rules: RuleBook,
+        router: UpstreamRouter,
+        closer: ExchangeCloser,
+        credentials: CredentialNames,
+        local_user: Principal | None,
+        wait_for_disk: bool,
+        body_limit: int,
+    ) -> None:
+        self._open = open_exchanges
+        self._verifier = verifier
+        self._destinations = destinations
+        self._rules = rules
+        self._router = router
+        self._closer = closer
+        self._credentials = credentials
+        self._local_user = local_user  # the local profile: who calls when nobody proves to be anybody
+        self._strict = local_user is None
+        self._wait_for_disk = wait_for_disk
+        self._body_limit = body_limit
+        self._pool = ThreadPoolExecutor(1, "bodies")
+        self._number = 0
+
+    # -- the head ---------------------------------------------------------------------------------------------------
+
+    def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        began = time.perf_counter()
+        self._number += 1
+        seen = self._open[flow.id] = OpenExchange(uuid_utils.uuid7().bytes, self._number, time.time_ns() // 1000, began)
+        flow.response = refusal(UNDECIDED, "openai", seen.id.hex())
+        request = flow.request
+        asked_of_us = isinstance(flow.client_conn.proxy_mode, ReverseMode)
+        seen.destination = destination = (
+            self._destinations.of(request.path)
+            if asked_of_us
+            else self._destinations.as_asked(request.scheme, request.host, request.port, request.path)
+        )
+        seen.route = route(destination.dialect, request.method, destination.path)
+        fields = request.headers.fields
+        problem = target_problem(
+            request.method,
+            request.path,
+            request.http_version,
+            absolute=asked_of_us and bool(request.data.authority) and not request.is_http2,
+            strict=self._strict,
+        ) or fields_problem(fields, identity_headers=self._verifier.strip, strict=self._strict)
+        if problem is not None:
+            self._refuse(flow, seen, Deny(problem))
+            return None
+        key_header = KEY_HEADERS[destination.dialect]
+        known = self._verifier.recall(fields, key_header=key_header, now=time.time())
+        if known is not None:
+            self._know(seen, known)
+            seen.spent = time.perf_counter() - began
+            return None
+        return self._identify(flow, seen, key_header)
+
+    async def _identify(self, flow: http.HTTPFlow, seen: OpenExchange, key_header: bytes) -> None:
+        try:
+            known = await self._verifier.identify(flow.request.headers.fields, key_header=key_header, now=time.time())
+        except IdentityRefused as refused:
+            if self._local_user is None:
+                self._refuse(flow, seen, Deny(refused.code, reason=refused.reason))
+            else:
+                seen.principal = self._local_user
+                seen.credential = self._credentials.of(flow.request.headers.fields)
+        else:
+            self._know(seen, known)
+        seen.spent = time.perf_counter() - seen.began
+
+    @staticmethod
+    def _know(seen: OpenExchange, known: Identified) -> None:
+        seen.identified = known
+        seen.principal = known.principal
+
+    # -- the body ---------------------------------------------------------------------------------------------------
+
+    def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        seen = self._open.get(flow.id)
+        if seen is None or seen.settled:
+            return None
+        seen.asked = time.perf_counter()
+        body = flow.request.raw_content or b""
+        if len(body) > _LARGE:
+            return self._pass_large(flow, seen, body)
+        return self._pass(flow, seen, self._read(flow, seen, body))
+
+    async def _pass_large(self, flow: http.HTTPFlow, seen: OpenExchange, body: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        call = await loop.run_in_executor(self._pool, self._read, flow, seen, body)
+        await self._pass(flow, seen, call)
+
+    def _read(self, flow: http.HTTPFlow, seen: OpenExchange, body: bytes) -> Call | Deny:
+        assert seen.route is not None
+        headers = flow.request.headers
+        try:
+            return read_call(
+                seen.route,
+                content_type=headers.get("content-type"),
+                content_encoding=headers.get("content-encoding"),
+                body=body,
+                strict=self._strict,
+                limit=self._body_limit,
+            )
+        except BodyProblem as problem:
+            return Deny(problem.code)
+
+    async def _pass(self, flow: http.HTTPFlow, seen: OpenExchange, call: Call | Deny) -> None:
+        assert seen.principal is not None
+        assert seen.destination is not None
+        if isinstance(call, Deny):
+            self._refuse(flow, seen, call)
+            return
+        seen.call = call
+        decision = self._rules.decide(seen.principal, call, seen.destination.provider)
+        if not isinstance(decision, Allow):
+            self._refuse(flow, seen, decision)
+            return
+        seen.decision = decision
+        if self._wait_for_disk:
+            try:
+                await self._closer.commit_intent(flow, seen)
+            except JournalUnavailable as unavailable:
+                log.error("Refused a request that cannot be recorded: %s", unavailable)
+                seen.journaled = False  # the refusal is owed instead
+                self._refuse(flow, seen, Deny("audit_unavailable"))
+                return
+        else:
+            self._closer.append_intent(flow, seen)
+        self._router.direct(flow, seen)
+        seen.spent += time.perf_counter() - (seen.asked or seen.began)
+        seen.committed = True
+        flow.response = None  # the door opens: the one line that does it
+
+    def _refuse(self, flow: http.HTTPFlow, seen: OpenExchange, denied: Deny) -> None:
+        seen.decision = denied
+        seen.settled = True
+        seen.spent = time.perf_counter() - seen.began
+        dialect = seen.destination.dialect if seen.destination else "openai"
+        flow.response = refusal(denied, dialect, seen.id.hex())
+
+    def done(self) -> None:
+        self._pool.shutdown(wait=False)
+
+
+class LaneDoor:
+    """What a lane may ask the gate: is this refused for good, and refuse it for a fault in what followed the head."""
+
+    def __init__(self, gate: AccessGate, open_exchanges: OpenExchanges) -> None:
+        self._gate = gate
+        self._open = open_exchanges
+
+    def settled(self, flow: http.HTTPFlow) -> bool:
+        """Is `flow.response` final, so that the body need not be read?"""
+        seen = self._open.get(flow.id)
+        return flow.response is not None and (seen is None or seen.settled)
+
+    def refuse(self, flow: http.HTTPFlow, code: str) -> None:
+        """Refuse the flow with this code; the `response` hook that follows records it."""
+        seen = self._open.get(flow.id)
+        if seen is None:
+            flow.response = refusal(Deny(code), "openai", "")
+        else:
+            self._gate._refuse(flow, seen, Deny(code))
+
+    def refusal(self, code: str) -> http.Response:
+        """The answer to a fault without a flow: a head that could not be read, or too many connections."""
+        return refusal(Deny(code), "openai", "")

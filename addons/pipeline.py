@@ -1,0 +1,77 @@
+"""The addons, made from the settings and put in order. The order is the behaviour."""
+
+import getpass
+from dataclasses import dataclass
+
+from addons.closing import ExchangeCloser
+from addons.credentials import CredentialNames
+from addons.destinations import Destinations
+from addons.flows import OpenExchanges
+from addons.gate import AccessGate, LaneDoor
+from addons.tee import StreamTee
+from addons.upstream import UpstreamRouter
+from exchange.principal import Principal
+from identities.verifier import Verifier, verifier_from
+from policies.rules import rulebook_from
+from settings.schema import Settings
+from storage.journal.writing import Journal
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """What a worker runs on. `addons` go to mitmproxy in this order; `door` is for the lane."""
+
+    addons: tuple[object, ...]
+    door: LaneDoor
+    journal: Journal
+    verifier: Verifier
+
+    async def start(self) -> None:
+        """Ready to decide: the keys of the issuers are here, or on their way."""
+        await self.verifier.start()
+
+    async def stop(self) -> None:
+        """Call it when no flow is open any more: what is not in the journal by then is lost."""
+        await self.verifier.stop()
+        self.journal.close()
+
+
+def pipeline_from(settings: Settings) -> Pipeline:
+    """Build it. Needs a running event loop.
+
+    Raises:
+        OSError, sqlite3.Error: the data directory cannot be written.
+    """
+    gateway = settings.profile == "gateway"
+    blocking = settings.on_failure == "block"
+    open_exchanges: OpenExchanges = {}
+    journal = Journal(
+        settings.data_dir,
+        durable=blocking,
+        file_limit=settings.storage.journal_file,
+        limit=settings.storage.journal_limit,
+    )
+    verifier = verifier_from(settings.identity, data_dir=settings.data_dir, profile=settings.profile)
+    rules = rulebook_from(settings.policies, settings.profile)
+    closer = ExchangeCloser(open_exchanges, journal, node=settings.node, policy=rules.digest)
+    gate = AccessGate(
+        open_exchanges,
+        verifier=verifier,
+        destinations=Destinations(settings.providers, settings.default_provider),
+        rules=rules,
+        router=UpstreamRouter(settings.providers, verifier.strip, own_keys_pass=not gateway),
+        closer=closer,
+        credentials=CredentialNames(settings.data_dir),
+        local_user=None if gateway else Principal(getpass.getuser(), None, None, "local"),
+        wait_for_disk=blocking,
+        body_limit=settings.limits.body,
+    )
+    tee = StreamTee(
+        open_exchanges,
+        journal,
+        flush_after=settings.storage.flush_after,
+        flush_bytes=settings.storage.flush_bytes,
+        capture_limit=settings.storage.capture_limit,
+    )
+    # The gate first: it puts each exchange on the books. The closer last: it takes it off.
+    return Pipeline((gate, tee, closer), LaneDoor(gate, open_exchanges), journal, verifier)

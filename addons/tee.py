@@ -1,0 +1,113 @@
+"""A copy of every reply, with arrival times. The copy may fail; the caller's answer may not."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from mitmproxy import http
+
+from addons.flows import OpenExchange, OpenExchanges
+from storage.journal.rows import Arrivals, Piece, ReplyHead
+from storage.journal.writing import Journal
+
+log = logging.getLogger(__name__)
+
+_REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid", "x-goog-request-id")
+
+
+class StreamTee:
+    """Copies reply bytes into the journal: every `flush_after` seconds or `flush_bytes`, and what is left at the end.
+
+    `capture_limit` bounds what is copied of one reply; the caller gets all of it.
+    """
+
+    def __init__(
+        self,
+        open_exchanges: OpenExchanges,
+        journal: Journal,
+        *,
+        flush_after: float,
+        flush_bytes: int,
+        capture_limit: int,
+    ) -> None:
+        self._open = open_exchanges
+        self._journal = journal
+        self._flush_after = flush_after
+        self._flush_bytes = flush_bytes
+        self._capture_limit = capture_limit
+        self._ticker: asyncio.TimerHandle | None = None
+
+    def running(self) -> None:
+        self._tick()
+
+    def done(self) -> None:
+        if self._ticker is not None:
+            self._ticker.cancel()
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        seen = self._open.get(flow.id)
+        if seen is None or not seen.committed or flow.response is None:
+            return
+        headers = flow.response.headers
+        seen.head = ReplyHead(
+            status=flow.response.status_code,
+            content_type=headers.get("content-type"),
+            content_encoding=headers.get("content-encoding"),
+            upstream_request_id=next((headers[name] for name in _REQUEST_IDS if name in headers), None),
+        )
+        seen.last_flush = time.perf_counter()
+        flow.response.stream = copying(lambda chunk: self._keep(seen, chunk), lambda: _gave_up(seen))
+
+    def _keep(self, seen: OpenExchange, chunk: bytes) -> None:
+        if not chunk:
+            return
+        now = time.perf_counter()
+        if seen.first_byte is None:
+            seen.first_byte = now
+        seen.response_bytes += len(chunk)
+        if seen.response_bytes > self._capture_limit:
+            seen.truncated = True
+            return
+        seen.chunks.append(chunk)
+        seen.at.append(int((now - (seen.asked or seen.began)) * 1e6))
+        seen.length.append(len(chunk))
+        seen.kept += len(chunk)
+        if seen.kept >= self._flush_bytes:
+            self._flush(seen, now)
+
+    def _flush(self, seen: OpenExchange, now: float) -> None:
+        head = None if seen.head_written else seen.head
+        self._journal.append(seen.id, Piece(head, Arrivals(seen.at, seen.length)), b"".join(seen.chunks))
+        seen.head_written = True
+        seen.chunks, seen.at, seen.length, seen.kept = [], [], [], 0
+        seen.last_flush = now
+
+    def _tick(self) -> None:
+        now = time.perf_counter()
+        for seen in self._open.values():
+            if (seen.kept or (seen.head and not seen.head_written)) and now - seen.last_flush >= self._flush_after:
+                self._flush(seen, now)
+        self._ticker = asyncio.get_running_loop().call_later(self._flush_after / 2, self._tick)
+
+
+def _gave_up(seen: OpenExchange) -> None:
+    seen.truncated = True
+
+
+def copying(keep: Callable[[bytes], None], gave_up: Callable[[], None]) -> Callable[[bytes], bytes]:
+    """A stream hook that keeps a copy and always hands on the original, the very same object."""
+    keeping = True
+
+    def tee(chunk: bytes) -> bytes:
+        nonlocal keeping
+        if keeping:
+            try:
+                keep(chunk)
+            except Exception:
+                keeping = False
+                gave_up()  # the record will say capture_truncated
+                log.exception("Cannot keep a copy of this reply; passing it on.")
+        return chunk
+
+    return tee

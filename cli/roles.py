@@ -1,0 +1,81 @@
+"""The processes of an instance, as the supervisor starts them. A parent that dies takes them along: standard input ends."""
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from settings.reading import SettingsProblems, read_settings
+
+log = logging.getLogger(__name__)
+
+_CANNOT_START = 3  # exit code: trying again will not help
+
+
+def set_up_log() -> None:
+    """One line per event on standard error. No body, key or token is ever logged."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)-7s %(processName)s: %(message)s", stream=sys.stderr
+    )
+    logging.getLogger("mitmproxy").setLevel(logging.WARNING)
+
+
+def _ready(descriptor: int | None) -> Callable[[], None]:
+    def tell() -> None:
+        if descriptor is not None:
+            os.write(descriptor, b"ready\n")
+            os.close(descriptor)
+
+    return tell
+
+
+def _stop_with_parent() -> None:
+    """End in good order when the supervisor is gone, however it went."""
+
+    def watch() -> None:
+        while os.read(0, 1):
+            pass
+        os.kill(os.getpid(), 15)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def _name(name: str) -> None:
+    import multiprocessing
+
+    multiprocessing.current_process().name = name
+
+
+def worker(config: Path, number: int, ready: int | None) -> int:
+    """Decide, forward, copy. Returns the exit code."""
+    from addons.pipeline import pipeline_from
+    from lanes.worker import CannotListen, run
+
+    _name(f"worker-{number}")
+    set_up_log()
+    _stop_with_parent()
+    try:
+        run(read_settings(config), pipeline_from, _ready(ready))
+    except (SettingsProblems, CannotListen) as cannot:
+        log.error("%s", cannot)
+        return _CANNOT_START
+    return 0
+
+
+def recorder(config: Path, ready: int | None) -> int:
+    """Understand and store. Returns the exit code."""
+    from recording.recorder import run
+    from storage.sqlite.driver import StoreProblem
+
+    _name("recorder")
+    set_up_log()
+    _stop_with_parent()
+    os.nice(10)  # a burst passes first; the record catches up
+    try:
+        run(read_settings(config).data_dir, _ready(ready))
+    except (SettingsProblems, StoreProblem) as cannot:
+        log.error("%s", cannot)
+        return _CANNOT_START
+    return 0

@@ -1,0 +1,45 @@
+"""`sekisho serve`: the whole instance in one command."""
+
+import os
+import sys
+from pathlib import Path
+
+from cli.roles import set_up_log
+from cli.supervisor import Supervisor
+from settings.schema import Settings
+
+
+def serve(settings: Settings, config: Path) -> int:
+    """Run until SIGTERM or Ctrl-C. Returns the exit code."""
+    set_up_log()
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    settings.data_dir.chmod(0o700)
+    return Supervisor(settings, config.absolute(), lambda: announce(settings, config)).run()
+
+
+def announce(settings: Settings, config: Path) -> None:
+    """Five lines: what to do next."""
+    listener = settings.listen[0]
+    everywhere = listener.address.host in ("0.0.0.0", "::", "")  # noqa: S104 - compared, not bound
+    host = "127.0.0.1" if everywhere else str(listener.address).rpartition(":")[0]
+    scheme = "https" if listener.tls else "http"
+    where = f"{scheme}://{host}:{listener.address.port}"
+    usual = config == Path("config.yaml")
+    sekisho = Path(sys.executable).parent / "sekisho"
+    with_config = "" if usual else f" --config {config}"
+    lines = [
+        f"Sekisho stands at {where} ({settings.profile} profile, pid {os.getpid()}).",
+        f"  use it:    export OPENAI_BASE_URL={where}/v1",
+        f"  record:    {settings.data_dir / 'audit.db'}",
+        f"  look:      {_shown(sekisho)} tail{with_config}   (also: show ID, search WORDS, export)",
+        "  stop:      Ctrl-C",
+    ]
+    print("\n".join(lines), file=sys.stderr, flush=True)  # noqa: T201 - this is for the person who started us
+
+
+def _shown(path: Path) -> str:
+    """Relative where that is shorter."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,279 @@
+"""Headers in, the caller's identity out, or why not."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from exchange.principal import Principal
+from identities.domain import Admission
+from identities.issuer import Issuer, JwksFile, JwksUrl, KeySource, PemUrl, SharedSecret
+from identities.issuers import issuer_from
+from identities.jwk import KeyRules
+from identities.key_files import FileKeys, SecretKey
+from identities.keys import FetchedKeys, Keys, KeysUnavailable
+from identities.known_keys import KNOWN_PUBLIC
+from identities.own_token import public_keys_path
+from identities.pem_keys import PemKeys
+from identities.presented import (
+    KEY_HEADERS,
+    SIGNED_HEADERS,
+    UNSIGNED_HEADERS,
+    Doors,
+    Presented,
+    doors_of,
+)
+from identities.refusal import IdentityRefused
+from identities.remembered import Identified, Memory, Remembered
+from identities.token import Proof, Unverified, check_head, principal_from, take_apart
+from settings.issuers import IssuerSettings, issuer_problems
+
+__all__ = ["Identified", "IdentityRefused", "IdentitySettings", "Verifier", "verifier_from"]
+
+
+class IdentitySettings(Protocol):
+    """The part `identity` of the settings."""
+
+    @property
+    def domains(self) -> Sequence[str]: ...
+
+    @property
+    def issuers(self) -> Sequence[IssuerSettings]: ...
+
+    @property
+    def clock_skew(self) -> float: ...
+
+
+_TELLING = (
+    "subject_not_allowed",
+    "email_not_verified",
+    "domain_not_allowed",
+    "token_lifetime_too_long",
+    "expired_token",
+    "identity_keys_unavailable",
+)
+"""Of several entries that refuse one token, the refusal that got farthest is told."""
+
+
+class Verifier:
+    """Exactly one accepted identity per request. `strip` names the headers (lower-case, `_` as `-`) that carry
+    identities, or look as if they did, and never go upstream. `refusals` counts by code."""
+
+    def __init__(
+        self, issuers: Sequence[tuple[Issuer, Keys]], admission: Admission, skew: float, *, remember: int = 4096
+    ) -> None:
+        self._issuers = tuple(issuer for issuer, _ in issuers)
+        self._keys = {issuer.name: keys for issuer, keys in issuers}
+        self._admission = admission
+        self._skew = skew
+        self._everybody = doors_of(self._issuers)
+        self._doors: dict[frozenset[str], Doors] = {}
+        self._remembered = Remembered(remember)
+        self._revoked_tokens: frozenset[str] = frozenset()
+        self._revoked_subjects: frozenset[str] = frozenset()
+        self.strip = KEY_HEADERS | SIGNED_HEADERS | UNSIGNED_HEADERS | {issuer.header for issuer in self._issuers}
+        self.refusals: Counter[str] = Counter()
+
+    def recall(
+        self,
+        fields: Sequence[tuple[bytes, bytes]],
+        *,
+        key_header: bytes | None = None,
+        issuers: frozenset[str] | None = None,
+        now: float,
+    ) -> Identified | None:
+        """The identity that a token verified before still proves: look-ups only. None means ask `identify`.
+
+        `fields` are header fields as they came, `key_header` the called API's own (lower-case), `issuers` the names
+        of those who count on this listener (None: all), `now` Unix time in seconds.
+        """
+        doors = self._everybody.by_header if issuers is None else self._doors_of(issuers).by_header
+        alone: bytes | None = None
+        with_token: bytes = b""
+        for raw_name, value in fields:
+            name = raw_name.lower()
+            if b"_" in name:
+                name = name.replace(b"_", b"-")
+            if name in doors or name == key_header:
+                if alone is not None:
+                    return None
+                alone, with_token = name, value
+        if alone is None:
+            return None
+        memory = self._remembered.get(alone, with_token)
+        if memory is None or (issuers is not None and memory.issuer not in issuers):
+            return None
+        if not memory.holds(now):
+            self._remembered.drop(alone, with_token)
+            return None
+        return memory.identified
+
+    async def identify(
+        self,
+        fields: Sequence[tuple[bytes, bytes]],
+        *,
+        key_header: bytes | None = None,
+        issuers: frozenset[str] | None = None,
+        now: float,
+    ) -> Identified:
+        """Who calls, by full verification. Arguments as for `recall`.
+
+        Raises:
+            IdentityRefused: with the code the caller is told and the reason for the record.
+        """
+        try:
+            return await self._identify(fields, key_header, issuers, now)
+        except IdentityRefused as refused:
+            self.refusals[refused.code] += 1
+            raise
+
+    async def _identify(
+        self,
+        fields: Sequence[tuple[bytes, bytes]],
+        key_header: bytes | None,
+        issuers: frozenset[str] | None,
+        now: float,
+    ) -> Identified:
+        doors = self._everybody if issuers is None else self._doors_of(issuers)
+        presented = doors.presented(fields, key_header)
+        accepted: list[Identified] = []
+        foreign = False
+        for one in presented:
+            found = await self._one(one, issuers, now)
+            if found is None:
+                foreign = True
+            else:
+                accepted.append(found)
+        if not accepted:
+            if foreign:
+                raise IdentityRefused("invalid_token", "the token is of no issuer that is accepted here")
+            raise IdentityRefused("missing_identity", "no header with a token")
+        first = accepted[0]
+        if any(not _same_person(first.principal, other.principal) for other in accepted):
+            raise IdentityRefused("conflicting_identity", "two headers prove two different people")
+        if len(accepted) == 1:
+            return first
+        return Identified(
+            first.principal,
+            first.header,
+            min(one.expires_at for one in accepted),
+            tuple(one.header for one in accepted),
+        )
+
+    async def _one(self, one: Presented, names: frozenset[str] | None, now: float) -> Identified | None:
+        """The identity of one token; None when it is of no issuer that rides in this header."""
+        memory = self._remembered.get(one.header, one.value)
+        if memory is not None and memory.holds(now) and (names is None or memory.issuer in names):
+            return memory.identified
+        token = take_apart(one.token)
+        # The claimed issuer only narrows down whom to ask; each then demands its own `iss` exactly.
+        claimed = (token.claims.get("iss"), token.head.get("iss"))
+        candidates = [issuer for issuer in one.issuers if any(iss in issuer.issued_by for iss in claimed)]
+        if not candidates:
+            if one.header in KEY_HEADERS:
+                return None
+            raise IdentityRefused("invalid_token", "the token is of no issuer that is accepted in this header")
+        refusals: list[IdentityRefused] = []
+        for issuer in candidates:
+            try:
+                return await self._verified(one, token, issuer, now)
+            except IdentityRefused as refused:
+                refusals.append(refused)
+        raise max(refusals, key=_telling)
+
+    async def _verified(self, one: Presented, token: Unverified, issuer: Issuer, now: float) -> Identified:
+        check_head(token, issuer)
+        keys = self._keys[issuer.name]
+        try:
+            key = await keys.find(token.kid)
+        except KeysUnavailable:
+            raise IdentityRefused("identity_keys_unavailable", f"no keys of issuer {issuer.name} yet") from None
+        if key is None:
+            raise IdentityRefused("invalid_token", f"issuer {issuer.name} has no key of this id")
+        generation = keys.generation
+        proof = principal_from(token, key, issuer, self._admission, now, self._skew)
+        self._check_revoked(proof)
+        identified = Identified(proof.principal, one.header, proof.expires_at, (one.header,))
+        self._remembered.put(one.header, one.value, Memory(identified, issuer.name, proof.token_id, keys, generation))
+        return identified
+
+    def _check_revoked(self, proof: Proof) -> None:
+        if proof.token_id in self._revoked_tokens or proof.principal.subject in self._revoked_subjects:
+            raise IdentityRefused("invalid_token", "the token or its subject is revoked")
+
+    def revoke(self, *, tokens: frozenset[str] = frozenset(), subjects: frozenset[str] = frozenset()) -> None:
+        """From now on these tokens (by `jti`) and subjects are refused; replaces what was said before."""
+        self._revoked_tokens, self._revoked_subjects = tokens, subjects
+        self._remembered.forget(
+            lambda known: known.token_id in tokens or known.identified.principal.subject in subjects
+        )
+
+    def _doors_of(self, names: frozenset[str]) -> Doors:
+        known = self._doors.get(names)
+        if known is None:
+            known = self._doors[names] = doors_of([issuer for issuer in self._issuers if issuer.name in names])
+        return known
+
+    @property
+    def key_states(self) -> dict[str, str]:
+        """For people and probes: issuer → ready, stale or cold."""
+        return {name: keys.state for name, keys in self._keys.items()}
+
+    async def start(self) -> None:
+        """Begins to fetch keys; returns without waiting for any network. An issuer whose keys have not come yet
+        answers 503 `identity_keys_unavailable`."""
+        await asyncio.gather(*(keys.start() for keys in self._keys.values()))
+
+    async def stop(self) -> None:
+        """Ends all background work."""
+        await asyncio.gather(*(keys.stop() for keys in self._keys.values()))
+
+
+def _same_person(one: Principal, other: Principal) -> bool:
+    if one.email is not None and other.email is not None:
+        return one.email == other.email
+    return (one.issuer, one.subject) == (other.issuer, other.subject)
+
+
+def _telling(refused: IdentityRefused) -> int:
+    return len(_TELLING) - _TELLING.index(refused.code) if refused.code in _TELLING else 0
+
+
+def verifier_from(
+    identity: IdentitySettings, *, data_dir: Path, profile: str, include_subdomains: bool = False
+) -> Verifier:
+    """The verifier that these settings describe. Fetches nothing yet: see `start`.
+
+    Raises:
+        ValueError: entries that contradict each other, or a secret that cannot be read.
+    """
+    if said := issuer_problems(identity.issuers):
+        raise ValueError("; ".join(said))
+    issuers = [issuer_from(one) for one in identity.issuers]
+    known_public = KNOWN_PUBLIC if profile == "gateway" else frozenset[str]()
+    everybody = profile == "local" and not identity.domains
+    return Verifier(
+        [(issuer, _keys_from(issuer, data_dir, known_public)) for issuer in issuers],
+        Admission(frozenset(identity.domains), include_subdomains, everybody),
+        identity.clock_skew,
+    )
+
+
+def kept_path(data_dir: Path, name: str) -> Path:
+    """Where an issuer's last good keys are kept."""
+    return data_dir / "keys" / f"jwks-{name}.json"
+
+
+def _keys_from(issuer: Issuer, data_dir: Path, known_public: frozenset[str]) -> Keys:
+    rules = KeyRules(issuer.algorithms, issuer.key_issuer, known_public)
+    source: KeySource = issuer.keys
+    if isinstance(source, JwksUrl):
+        return FetchedKeys(issuer.name, source, rules, kept_at=kept_path(data_dir, issuer.name))
+    if isinstance(source, JwksFile):
+        return FileKeys(issuer.name, source.path, rules)
+    if isinstance(source, PemUrl):
+        return PemKeys(issuer.name, source, issuer.algorithms)
+    if isinstance(source, SharedSecret):
+        return SecretKey(issuer.name, source.secret.read())
+    return FileKeys(issuer.name, public_keys_path(data_dir), rules, may_be_missing=True)

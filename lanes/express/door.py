@@ -1,0 +1,49 @@
+"""What the lane asks the gate, and a door that stands open for programs without one."""
+
+import json
+from typing import Protocol
+
+from mitmproxy import http
+
+from exchange.decision import CODES
+
+
+class Door(Protocol):
+    """The gate as the lane sees it. Codes are those of exchange.decision.CODES."""
+
+    def settled(self, flow: http.HTTPFlow) -> bool:
+        """After `requestheaders`: is `flow.response` final, so that the request's body need not be read?"""
+
+    def refuse(self, flow: http.HTTPFlow, code: str) -> None:
+        """A fault found after the head was read: sets `flow.response`. The `response` or `error` hook follows."""
+
+    def refusal(self, code: str) -> http.Response:
+        """The answer to a fault without a flow: a head that could not be read, or too many connections."""
+
+
+def answer_for(code: str) -> http.Response:
+    """A refusal in the shape of OpenAI's errors, with the header that tells the official SDKs whether to retry."""
+    known = CODES[code]
+    body = {"error": {"message": known.message, "type": known.type, "code": code, "param": None}}
+    return http.Response.make(
+        known.status,
+        json.dumps(body).encode(),
+        {
+            "content-type": "application/json",
+            "cache-control": "no-store",
+            "x-should-retry": "true" if known.retry else "false",
+        },
+    )
+
+
+class OpenDoor:
+    """Nobody is refused but for faults of form; a response set by any addon is final."""
+
+    def settled(self, flow: http.HTTPFlow) -> bool:
+        return flow.response is not None
+
+    def refuse(self, flow: http.HTTPFlow, code: str) -> None:
+        flow.response = answer_for(code)
+
+    def refusal(self, code: str) -> http.Response:
+        return answer_for(code)

@@ -1,0 +1,196 @@
+"""Heads of requests and replies: read strictly, written plainly (RFC 9112 §2-6)."""
+
+import re
+from dataclasses import dataclass
+
+type Field = tuple[bytes, bytes]
+type Fields = tuple[Field, ...]
+
+HOP_BY_HOP = frozenset(
+    {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
+)
+"""Fields of one connection alone (RFC 9110 §7.6.1). `trailer` announces what we do not pass on in a request."""
+
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) ([\x21-\x7e\x80-\xff]+) HTTP/([0-9]\.[0-9])")
+_STATUS_LINE = re.compile(rb"HTTP/(1\.[01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
+_ABSOLUTE = re.compile(rb"([A-Za-z][A-Za-z0-9+.\-]*)://([^/?#]*)(.*)", re.DOTALL)
+_CONTROLS = bytes(c for c in range(32) if c not in b"\t\r\n") + b"\x7f"
+_NAMES = 1024
+
+_FRAMING = HOP_BY_HOP | {b"content-length", b"expect"}
+
+
+class HeadProblem(ValueError):  # noqa: N818 - says what is wrong
+    """A head that cannot be read; `code` is one of exchange.decision.CODES."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(slots=True)
+class RequestHead:
+    """A request's head. `path` is origin-form as sent; `authority` is set for absolute-form and CONNECT.
+
+    `fault` is a code when the fields are readable but contradict each other about the body or the protocol: the body's
+    end is then unknown and the connection can carry nothing more. `length` is None when no body was announced.
+    """
+
+    method: bytes
+    scheme: bytes
+    authority: bytes
+    path: bytes
+    version: bytes
+    fields: Fields
+    length: int | None
+    chunked: bool
+    keep: bool
+    expects: bool
+    fault: str | None
+
+
+@dataclass(slots=True)
+class ReplyHead:
+    """A reply's head. `length` is None when the fields do not say; `plain`: nothing in it concerns our connection."""
+
+    version: bytes
+    status: int
+    reason: bytes
+    fields: Fields
+    length: int | None
+    chunked: bool
+    keep: bool
+    plain: bool
+
+
+_known: dict[bytes, bytes] = {}
+
+
+def lower(name: bytes) -> bytes:
+    """A field's name in lower case; raises HeadProblem when it is no token (RFC 9110 §5.1)."""
+    low = _known.get(name)
+    if low is None:
+        if _TOKEN.fullmatch(name) is None:
+            raise HeadProblem("bad_request")
+        low = name.lower()
+        if len(_known) < _NAMES:
+            _known[name] = low
+    return low
+
+
+def _lines(head: bytes) -> list[bytes]:
+    lines = head.split(b"\r\n")
+    ends = len(lines) - 1
+    if head.count(b"\r") != ends or head.count(b"\n") != ends or len(head.translate(None, _CONTROLS)) != len(head):
+        raise HeadProblem("bad_request")
+    return lines
+
+
+def _read(lines: list[bytes]) -> tuple[Fields, list[Field]]:
+    """All fields as they came, and those that say how the message is framed, by their lower-case names."""
+    fields: list[Field] = []
+    framing: list[Field] = []
+    known = _known.get
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        low = known(name) or lower(name)
+        if not colon:
+            raise HeadProblem("bad_request")
+        value = value.strip(b" \t")
+        fields.append((name, value))
+        if low in _FRAMING:
+            framing.append((low, value))
+    return tuple(fields), framing
+
+
+def tokens(value: bytes) -> list[bytes]:
+    """The members of a comma-separated list, in lower case."""
+    return [t for t in (part.strip(b" \t").lower() for part in value.split(b",")) if t]
+
+
+def parse_request(head: bytes, most_fields: int) -> RequestHead:
+    """`head` ends before the empty line. Raises HeadProblem: bad_request, headers_too_large."""
+    if head.count(b"\n") > most_fields:
+        raise HeadProblem("headers_too_large")
+    lines = _lines(head)
+    start = _REQUEST_LINE.fullmatch(lines.pop(0))
+    if start is None:
+        raise HeadProblem("bad_request")
+    method, target, number = start.groups()
+    fields, framing = _read(lines)
+    scheme = authority = b""
+    path = target
+    if method == b"CONNECT":
+        authority, path = target, b""
+    elif not target.startswith(b"/") and (absolute := _ABSOLUTE.fullmatch(target)):
+        scheme, authority, path = absolute.groups()
+        path = path if path.startswith(b"/") else b"/" + path
+    length: int | None = None
+    chunked = expects = False
+    keep = number == b"1.1" and method != b"CONNECT"
+    fault = None if number in (b"1.1", b"1.0") else "bad_http_version"
+    for name, value in framing:
+        if name == b"content-length":
+            if length is not None or not value.isdigit() or len(value) > 15:
+                fault = fault or "bad_request"
+            else:
+                length = int(value)
+        elif name == b"transfer-encoding":
+            if chunked or value.lower() != b"chunked" or number != b"1.1":
+                fault = fault or "bad_transfer_encoding"
+            chunked = True
+        elif name == b"connection":
+            if keep and b"close" in tokens(value):
+                keep = False
+        elif name == b"expect":
+            expects = value.lower() == b"100-continue"
+    if chunked and length is not None:
+        fault = fault or "bad_request"
+    return RequestHead(
+        method, scheme, authority, path, b"HTTP/" + number, fields, length, chunked, keep and not fault, expects, fault
+    )
+
+
+def parse_reply(head: bytes) -> ReplyHead:
+    """`head` ends before the empty line. Raises HeadProblem when the reply's framing cannot be trusted.
+
+    Two lengths, a length beside a transfer coding, and codings other than `chunked` are refused (RFC 9112 §6.3): they
+    are how replies are split.
+    """
+    lines = _lines(head)
+    start = _STATUS_LINE.fullmatch(lines.pop(0))
+    if start is None:
+        raise HeadProblem("bad_request")
+    number, status, reason = start.groups()
+    fields, framing = _read(lines)
+    length: int | None = None
+    chunked = False
+    plain = True
+    keep = number == b"1.1"
+    for name, value in framing:
+        if name == b"content-length":
+            if length is not None or chunked or not value.isdigit() or len(value) > 15:
+                raise HeadProblem("bad_request")
+            length = int(value)
+        elif name == b"transfer-encoding":
+            if length is not None or chunked or value.lower() != b"chunked" or number != b"1.1":
+                raise HeadProblem("bad_request")
+            chunked = True
+        elif name == b"connection":
+            plain = False
+            if b"close" in tokens(value):
+                keep = False
+        elif name != b"expect":
+            plain = False
+    return ReplyHead(b"HTTP/" + number, int(status), reason or b"", fields, length, chunked, keep, plain)
+
+
+def named_in_connection(fields: Fields) -> frozenset[bytes]:
+    """Fields that `Connection` declares to be of this connection alone."""
+    return frozenset(t for name, value in fields if name.lower() == b"connection" for t in tokens(value))
+
+
+def is_whole(head: bytes, lines: int) -> bool:
+    """Whether a head we are about to send is as many lines as it should be: no value smuggles in one more."""
+    return head.count(b"\n") == lines == head.count(b"\r") and b"\x00" not in head

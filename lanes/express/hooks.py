@@ -1,0 +1,119 @@
+"""Calling addons: mitmproxy's order, without a task for hooks that do not wait."""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any
+
+from mitmproxy import exceptions, flow
+from mitmproxy.addonmanager import traverse
+
+log = logging.getLogger(__name__)
+
+type Hook = Callable[[Any], Any]
+type Ran = bool | Coroutine[Any, Any, bool]
+"""True: all ran. False: one raised (it is logged). Else one waits: await it for that answer."""
+
+NAMES = (
+    "client_connected",
+    "client_disconnected",
+    "server_connect",
+    "server_connected",
+    "server_connect_error",
+    "server_disconnected",
+    "requestheaders",
+    "request",
+    "responseheaders",
+    "response",
+    "error",
+)
+_OF_FLOWS = frozenset({"requestheaders", "request", "responseheaders", "response", "error"})
+
+
+class Hooks:
+    """Each hook's functions, one tuple a name. `resolve` looks again and is cheap when no addon came or went."""
+
+    __slots__ = ("_addons", *NAMES)
+
+    client_connected: tuple[Hook, ...]
+    client_disconnected: tuple[Hook, ...]
+    server_connect: tuple[Hook, ...]
+    server_connected: tuple[Hook, ...]
+    server_connect_error: tuple[Hook, ...]
+    server_disconnected: tuple[Hook, ...]
+    requestheaders: tuple[Hook, ...]
+    request: tuple[Hook, ...]
+    responseheaders: tuple[Hook, ...]
+    response: tuple[Hook, ...]
+    error: tuple[Hook, ...]
+
+    def __init__(self) -> None:
+        self._addons: list[object] = []
+        for name in NAMES:
+            setattr(self, name, ())
+
+    def resolve(self, chain: Iterable[object]) -> None:
+        """`chain` is the addon manager's; addons within addons are found as mitmproxy finds them."""
+        addons = list(traverse(chain))
+        if len(addons) == len(self._addons) and all(a is b for a, b in zip(addons, self._addons, strict=True)):
+            return
+        self._addons = addons
+        updates = [f for a in addons if callable(f := getattr(a, "update", None))]
+        for name in NAMES:
+            functions = [f for a in addons if callable(f := getattr(a, name, None))]
+            if name in _OF_FLOWS:
+                # mitmproxy fires `update` with a list of flows after each of a flow's hooks.
+                functions += [_updating(f) for f in updates]
+            setattr(self, name, tuple(functions))
+
+
+def _updating(update: Callable[[list[object]], Any]) -> Hook:
+    return lambda flow: update([flow])
+
+
+def fire(functions: tuple[Hook, ...], subject: Any, halt: bool = False) -> Ran:
+    """Call them in order. An exception is logged and the rest still run, unless `halt`. AddonHalt ends the hook."""
+    clean = True
+    for i, function in enumerate(functions):
+        try:
+            waiting = function(subject)
+        except exceptions.AddonHalt:
+            break
+        except Exception:
+            log.exception("An addon failed in %s.", _name(function))
+            clean = False
+            if halt:
+                break
+        else:
+            if waiting is not None and inspect.isawaitable(waiting):
+                return _go_on(waiting, functions, i, subject, halt, clean)
+    if getattr(subject, "intercepted", False):
+        return _resumed(subject, clean)
+    return clean
+
+
+async def _go_on(
+    waiting: Awaitable[Any], functions: tuple[Hook, ...], i: int, subject: Any, halt: bool, clean: bool
+) -> bool:
+    try:
+        await waiting
+    except exceptions.AddonHalt:
+        functions = ()
+    except (Exception, asyncio.CancelledError):
+        # A CancelledError that escapes a hook is that hook's fault; swallowed here, it cannot hang the flow.
+        log.exception("An addon failed in %s.", _name(functions[i]))
+        clean = False
+        if halt:
+            functions = ()
+    ran = fire(functions[i + 1 :], subject, halt)
+    return (ran if isinstance(ran, bool) else await ran) and clean
+
+
+async def _resumed(subject: flow.Flow, clean: bool) -> bool:
+    await subject.wait_for_resume()
+    return clean
+
+
+def _name(function: Hook) -> str:
+    return getattr(function, "__qualname__", repr(function))

@@ -1,0 +1,404 @@
+"""One exchange on its way: its flow, the hooks in mitmproxy's order, and exactly one end, `response` or `error`."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from mitmproxy.flow import Error
+
+from lanes import pinned
+from lanes.express.bodies import SizedWalk, Walk
+from lanes.express.chunks import ChunkWalk
+from lanes.express.delivery import Delivery, Kept, ReplyTooLarge, Stream
+from lanes.express.framing import BrokenFraming, Framing, Kind
+from lanes.express.head import HeadProblem, ReplyHead, RequestHead
+from lanes.express.hooks import Ran, fire
+from lanes.express.writing import announced_length, is_untouched, reply_head, request_message, whole_message
+
+if TYPE_CHECKING:
+    from lanes.express.caller import Caller
+    from lanes.express.upstream import Upstream
+
+log = logging.getLogger(__name__)
+
+
+class Passage:
+    """Until `reply`, whatever goes wrong refuses; afterwards it breaks the caller's connection off.
+
+    A hook that waits holds the passage, not the loop; what happens meanwhile (the caller leaves) is dealt with when it
+    is done, so that an addon never sees `error` before its own `request` has returned.
+    """
+
+    __slots__ = (
+        "_begun",
+        "_bodiless",
+        "_delivery",
+        "_ended",
+        "_gone",
+        "_head",
+        "_keep",
+        "_kind",
+        "_last",
+        "_message",
+        "_pending",
+        "_raw_head",
+        "_reply",
+        "caller",
+        "flow",
+        "method",
+        "take",
+        "upstream",
+    )
+
+    take: Callable[[bytes, list[bytes]], None]
+    """The reply's body goes in here, as Delivery.take."""
+
+    def __init__(self, caller: "Caller", head: RequestHead, started: float) -> None:
+        self.caller = caller
+        self.method = head.method
+        self.upstream: Upstream | None = None
+        self._head = head
+        self._begun = self._ended = self._gone = self._pending = False
+        self._keep = True
+        self._kind: Kind | None = None
+        host, port = caller.destination
+        self.flow = pinned.flow(
+            caller.conn,
+            caller.server,
+            pinned.request(
+                host,
+                port,
+                head.scheme or caller.scheme,
+                head.method,
+                head.authority,
+                head.path,
+                head.version,
+                head.fields,
+                started,
+            ),
+        )
+
+    # -- the request -------------------------------------------------------------------------------------------------
+
+    def enter(self) -> None:
+        """The head is here."""
+        self._after(fire(self.caller.lane.hooks.requestheaders, self.flow), self._entered)
+
+    def _entered(self, clean: bool) -> None:
+        if self._is_over():
+            return
+        caller = self.caller
+        head = self._head
+        if not clean:
+            self.refuse("checkpoint_error")
+        elif caller.lane.is_settled(self.flow):
+            self._answer()
+        elif head.fault is not None:
+            self.refuse(head.fault)
+        elif head.method == b"CONNECT":
+            self.refuse("connect_not_allowed")
+        elif head.length is not None and head.length > caller.lane.limits.body_bytes:
+            self.refuse("body_too_large")
+        else:
+            caller.read_body(head)
+
+    def whole(self, body: bytes) -> None:
+        """The body is here."""
+        data = self.flow.request.data
+        data.content = body
+        data.timestamp_end = time.time()
+        self._after(fire(self.caller.lane.hooks.request, self.flow, halt=True), self._decided)
+
+    def _decided(self, clean: bool) -> None:
+        if self._is_over():
+            return
+        if not clean:
+            self.refuse("checkpoint_error")
+        elif self.flow.response is not None:
+            self._answer()
+        else:
+            self._forward()
+
+    def _forward(self) -> None:
+        data = self.flow.request.data
+        try:
+            self._message = request_message(self.flow.request)
+        except HeadProblem as problem:
+            log.info("A request cannot be sent as it is: %s", problem.code)
+            self.refuse(problem.code)
+            return
+        lane = self.caller.lane
+        destination = (data.scheme, data.host, data.port)
+        upstream = lane.pool.take(destination)
+        if upstream is not None:
+            self.connected(upstream)
+        else:
+            lane.start(lane.pool.connect(self, destination), self)
+
+    def connected(self, upstream: "Upstream") -> None:
+        """A connection to send on. When the caller has left meanwhile, it is kept for the next one."""
+        if self._ended:
+            self.caller.lane.pool.put(upstream)
+            return
+        self.upstream = upstream
+        self.flow.server_conn = upstream.server
+        message, self._message = self._message, b""
+        upstream.send(self, message)
+
+    # -- an answer of our own ----------------------------------------------------------------------------------------
+
+    def refuse(self, code: str) -> None:
+        """Answer with what the door makes of this code."""
+        if not self._ended:
+            self.caller.lane.refuse(self.flow, code)
+            self._answer()
+
+    def _answer(self) -> None:
+        """`flow.response` goes out; addons see it as mitmproxy shows them a response set by an addon."""
+        self._after(fire(self.caller.lane.hooks.responseheaders, self.flow), self._answering)
+
+    def _answering(self, _clean: bool) -> None:
+        if self._is_over():
+            return
+        self._ended = True
+        self._after(fire(self.caller.lane.hooks.response, self.flow), self._answered)
+
+    def _answered(self, _clean: bool) -> None:
+        self._write_whole(self.caller.skip_body(self._head))
+
+    def _write_whole(self, keep: bool) -> None:
+        flow = self.flow
+        caller = self.caller
+        if self._gone or self._was_killed():
+            caller.abort()
+            self._leave(keep=False)
+            return
+        response = flow.response
+        assert response is not None
+        keep = keep and caller.may_keep(self._head)
+        try:
+            message = whole_message(response, self.method, close=not keep)
+        except HeadProblem:
+            log.error("What the addons left of a response cannot be sent.")
+            keep = False
+            message = whole_message(caller.lane.refusal("checkpoint_error"), self.method, close=True)
+        caller.write(message)
+        self._leave(keep)
+
+    # -- the reply ---------------------------------------------------------------------------------------------------
+
+    def reply(self, head: ReplyHead, raw: bytes, walk: Walk, bodiless: bool) -> bool:
+        """The reply's head, `raw` with its empty line. False: a hook waits, and `upstream.go_on` will be called."""
+        flow = self.flow
+        flow.response = pinned.response(head.version, head.status, head.reason, head.fields, time.time())
+        self._reply = head
+        self._raw_head = raw
+        self._bodiless = bodiless
+        ran = fire(self.caller.lane.hooks.responseheaders, flow)
+        if isinstance(ran, bool):
+            self._deliver(walk)
+            return True
+
+        def ready(_clean: bool) -> None:
+            self._deliver(walk)
+            if self.upstream is not None:
+                self.upstream.go_on()
+
+        self._after(ran, ready)
+        return not self._pending
+
+    def _deliver(self, walk: Walk) -> None:
+        if self._is_over():
+            return
+        response = self.flow.response
+        assert response is not None
+        stream = response.stream
+        delivery: Delivery
+        if not stream or self._bodiless:
+            delivery = Kept(self.caller.lane.limits.reply_bytes)
+        else:
+            kind, framing = self._framing(walk)
+            message = self._begin(kind)
+            if message is None:
+                return
+            tap = stream if callable(stream) else None
+            delivery = Stream(self.caller.write, message, tap, walk, kind, framing)
+        self._delivery = delivery
+        self.take = delivery.take
+
+    def _framing(self, walk: Walk) -> tuple[Kind, Framing | None]:
+        """How the caller will see the end. None: as it comes."""
+        speaks_chunks = self._head.version == b"HTTP/1.1"
+        if isinstance(walk, ChunkWalk):
+            return ("chunked", None) if speaks_chunks else ("until_close", Framing("until_close"))
+        if isinstance(walk, SizedWalk):
+            assert self.flow.response is not None
+            response = self.flow.response
+            if response.data.headers.fields is self._reply.fields or announced_length(response) == self._reply.length:
+                return "sized", None
+            kind: Kind = "chunked" if speaks_chunks else "until_close"  # an addon means to change the size
+            return kind, Framing(kind)
+        return "until_close", None
+
+    def flush(self) -> None:
+        """Nothing of the reply's body came with its head."""
+        if isinstance(self._delivery, Stream):
+            self._delivery.flush()
+
+    def _begin(self, kind: Kind) -> bytes | None:
+        head = self._reply
+        caller = self.caller
+        response = self.flow.response
+        assert response is not None
+        close = kind == "until_close" or not caller.may_keep(self._head)
+        self._keep = not close
+        self._kind = kind
+        if not close and head.plain and head.version == b"HTTP/1.1" and is_untouched(response, head):
+            message = self._raw_head
+        else:
+            length = head.length if kind == "sized" else None
+            try:
+                message = reply_head(response, length, chunked=kind == "chunked", close=close)
+            except HeadProblem:
+                self.fail("Checkpoint failed: what the addons left of a reply cannot be sent", "checkpoint_error")
+                return None
+        self._begun = True
+        return message
+
+    def reply_ended(self, data: bytes, pieces: list[bytes], trailers: bytes) -> None:
+        """The reply is whole; `data` is the last of it. It is written once the `response` hooks are through."""
+        if self._ended:
+            return
+        flow = self.flow
+        response = flow.response
+        assert response is not None
+        response.data.timestamp_end = time.time()
+        delivery = self._delivery
+        try:
+            self._last = delivery.last(data, pieces, trailers)
+        except BrokenFraming as problem:
+            self.fail(f"Checkpoint failed: {problem}", "checkpoint_error")
+            return
+        except ReplyTooLarge:
+            self.fail("Upstream disconnected: its reply is larger than what is kept", "upstream_unreachable")
+            return
+        if isinstance(delivery, Kept):
+            response.data.content = b"".join(delivery.pieces)
+            if trailers:
+                log.info("The trailers of a reply that was kept whole are not passed on.")
+            if self._bodiless and callable(response.stream):
+                response.stream(b"")
+        self._ended = True
+        self._after(fire(self.caller.lane.hooks.response, flow), self._replied)
+
+    def _replied(self, _clean: bool) -> None:
+        caller = self.caller
+        if not self._begun:
+            if self._is_as_it_came():
+                assert self.flow.response is not None
+                caller.write(self._raw_head + (self.flow.response.data.content or b""))
+                self._leave(keep=True)
+            else:
+                self._write_whole(keep=True)
+        elif self._gone or self._was_killed():
+            caller.abort()
+            self._leave(keep=False)
+        else:
+            if self._last:
+                caller.write(self._last)
+            self._leave(keep=self._keep)
+
+    def _is_as_it_came(self) -> bool:
+        """Whether a reply that was kept whole can be sent in the bytes it came in."""
+        head = self._reply
+        response = self.flow.response
+        if response is None or self._gone or self.flow.error is not None or not self.caller.may_keep(self._head):
+            return False
+        size = len(response.data.content or b"")
+        sized = size == 0 if self._bodiless else size == head.length and not head.chunked
+        return sized and head.plain and head.version == b"HTTP/1.1" and is_untouched(response, head)
+
+    # -- other ends --------------------------------------------------------------------------------------------------
+
+    def caller_gone(self) -> None:
+        """The caller closed its connection, or half of it."""
+        self._gone = True
+        if not self._ended and not self._pending:
+            self.fail("Client disconnected")
+
+    def cut(self, why: str) -> None:
+        """Our own doing: the caller's connection breaks off, whatever was about to be said."""
+        self._gone = self._ended
+        self.fail(why)
+
+    def fail(self, why: str, code: str | None = None) -> None:
+        """`error`, once. The caller is told `code` if nothing was said to it yet; else its connection breaks off."""
+        if self._ended:
+            return
+        self._ended = True
+        flow = self.flow
+        if self.upstream is not None:
+            self.upstream.abandon()
+            self.upstream = None
+        told = code is not None and not self._begun and not self._gone
+        if told and code is not None:
+            # Before `error`: the door still knows which API was called, and what its refusals look like.
+            self.caller.lane.refuse(flow, code)
+        if not self._was_killed():
+            flow.error = Error(why)
+        self._after(fire(self.caller.lane.hooks.error, flow), self._fail_told if told else self._fail_silent)
+
+    def _fail_told(self, _clean: bool) -> None:
+        self._write_whole(keep=True)
+
+    def _fail_silent(self, _clean: bool) -> None:
+        if self._gone:
+            self.caller.abort()
+        else:
+            self.caller.break_off(reset=self._kind == "until_close")
+        self._leave(keep=False)
+
+    def _is_over(self) -> bool:
+        """After each hook: did an addon kill the flow, or the caller leave?"""
+        if self._ended:
+            return True
+        if self._was_killed():
+            self._gone = True
+            self.fail("Connection killed.")
+            return True
+        if self._gone:
+            self.fail("Client disconnected")
+            return True
+        return False
+
+    def _was_killed(self) -> bool:
+        error = self.flow.error
+        return error is not None and error.msg == Error.KILLED_MESSAGE
+
+    def _leave(self, keep: bool) -> None:
+        self.flow.live = False
+        self.caller.finished(keep, expected=not self._head.keep and self._head.fault is None)
+
+    # -- hooks that wait ---------------------------------------------------------------------------------------------
+
+    def _after(self, ran: Ran, then: Callable[[bool], None]) -> None:
+        if isinstance(ran, bool):
+            then(ran)
+        else:
+            self._pending = True
+            self.caller.lane.start(self._wait(ran, then), self)
+
+    async def _wait(self, ran: Ran, then: Callable[[bool], None]) -> None:
+        assert not isinstance(ran, bool)
+        clean = await ran
+        self._pending = False
+        then(clean)
+
+    def crashed(self, problem: BaseException) -> None:
+        """A fault in the lane itself: nothing passes."""
+        if not isinstance(problem, asyncio.CancelledError):
+            log.error("The express lane failed on an exchange.", exc_info=problem)
+        self._pending = False
+        self.cut("Checkpoint failed: a fault in the lane")

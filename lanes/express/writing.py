@@ -1,0 +1,111 @@
+"""The heads we send: the caller's fields to the upstream, the upstream's to the caller.
+
+Each goes without what concerned the other connection alone.
+"""
+
+import functools
+
+from mitmproxy import http
+
+from lanes.express.head import HOP_BY_HOP, Fields, HeadProblem, ReplyHead, is_whole, lower, named_in_connection
+
+_DEFAULT_PORTS = {b"http": 80, b"https": 443}
+_NOT_UPSTREAM = HOP_BY_HOP | {b"host", b"content-length", b"expect"}
+_NOT_TO_CALLER = (HOP_BY_HOP - {b"trailer"}) | {b"content-length"}
+_WITH_BODY = frozenset({b"POST", b"PUT", b"PATCH"})
+BODILESS = frozenset({204, 304})
+
+
+@functools.lru_cache(1024)
+def authority(scheme: bytes, host: str, port: int) -> bytes:
+    """What the Host field carries (RFC 9110 §7.2). Raises HeadProblem for a host that has no ASCII form."""
+    try:
+        name = host.encode("ascii") if host.isascii() else host.encode("idna")
+    except UnicodeError:
+        raise HeadProblem("checkpoint_error") from None
+    if b":" in name and not name.startswith(b"["):
+        name = b"[" + name + b"]"
+    return name if _DEFAULT_PORTS.get(scheme) == port else b"%b:%d" % (name, port)
+
+
+def request_message(request: http.Request) -> bytes:
+    """Head and body for the upstream, origin-form, sized. Raises HeadProblem: what the addons left cannot be sent."""
+    data = request.data
+    method, path, body = data.method, data.path, data.content or b""
+    if not (path.startswith(b"/") or (path == b"*" and method == b"OPTIONS")) or b" " in path:
+        raise HeadProblem("bad_path")
+    fields: Fields = data.headers.fields
+    host = b"Host: " + authority(data.scheme, data.host, data.port)
+    out = [b"%b %b HTTP/1.1" % (method, path), host]
+    sized = bool(body) or method in _WITH_BODY
+    named: frozenset[bytes] | None = None
+    for name, value in fields:
+        low = lower(name)
+        if low in _NOT_UPSTREAM:
+            if low == b"connection":
+                named = named_in_connection(fields)
+            elif low in (b"content-length", b"transfer-encoding"):
+                sized = True
+        else:
+            out.append(name + b": " + value)
+    if named:
+        out = [line for line in out if line is host or line[: line.find(b":")].lower() not in named]
+    if sized:
+        out.append(b"Content-Length: %d" % len(body))
+    head = b"\r\n".join(out)
+    if not is_whole(head, len(out) - 1):
+        raise HeadProblem("checkpoint_error")
+    return b"%b\r\n\r\n%b" % (head, body)
+
+
+def reply_head(response: http.Response, length: int | None, chunked: bool, close: bool) -> bytes:
+    """A reply's head for the caller, its empty line included. Raises HeadProblem where an addon broke it."""
+    data = response.data
+    fields: Fields = data.headers.fields
+    out = [b"HTTP/1.1 %d %b" % (data.status_code, data.reason)]
+    named: frozenset[bytes] | None = None
+    for name, value in fields:
+        low = lower(name)
+        if low in _NOT_TO_CALLER:
+            if low == b"connection":
+                named = named_in_connection(fields)
+        else:
+            out.append(name + b": " + value)
+    if named:
+        out[1:] = [line for line in out[1:] if line[: line.find(b":")].lower() not in named]
+    if chunked:
+        out.append(b"Transfer-Encoding: chunked")
+    elif length is not None:
+        out.append(b"Content-Length: %d" % length)
+    if close:
+        out.append(b"Connection: close")
+    head = b"\r\n".join(out)
+    if not is_whole(head, len(out) - 1):
+        raise HeadProblem("checkpoint_error")
+    return head + b"\r\n\r\n"
+
+
+def is_untouched(response: http.Response, head: ReplyHead) -> bool:
+    """Whether the addons left the head as it came, so that its very bytes can go on."""
+    data = response.data
+    fields: Fields = data.headers.fields
+    return fields is head.fields and data.status_code == head.status and data.reason is head.reason
+
+
+def whole_message(response: http.Response, method: bytes, close: bool) -> bytes:
+    """An answer that is all here. HEAD, 204 and 304 have no body (RFC 9112 §6.3); HEAD and 304 keep its length."""
+    body = response.raw_content or b""
+    status = response.status_code
+    if status in BODILESS or method == b"HEAD":
+        length = announced_length(response) if status != 204 else None
+        if length is None and method == b"HEAD" and status not in BODILESS:
+            length = len(body)
+        return reply_head(response, length, chunked=False, close=close)
+    return reply_head(response, len(body), chunked=False, close=close) + body
+
+
+def announced_length(response: http.Response) -> int | None:
+    """The one Content-Length that the reply's fields give, if they give one that is a number."""
+    fields: Fields = response.data.headers.fields
+    values = [value for name, value in fields if name.lower() == b"content-length"]
+    return int(values[0]) if len(values) == 1 and values[0].isdigit() and len(values[0]) <= 15 else None

@@ -1,0 +1,111 @@
+"""Which domain may call which models with which operations: a list of rules that a security officer can read."""
+
+import fnmatch
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from exchange.call import Call
+from exchange.decision import Allow, Decision, Deny
+from exchange.principal import Principal
+from settings.schema import Policies, Profile, Rule
+
+_REMEMBERED = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """A rule made ready. None where it names nothing, and so does not look."""
+
+    name: str
+    denies: bool
+    domains: frozenset[str] | None
+    providers: frozenset[str] | None
+    operations: frozenset[str] | None
+    model: re.Pattern[str] | None
+
+    def concerns(self, domain: str | None, provider: str) -> bool:
+        return (self.domains is None or domain in self.domains) and (
+            self.providers is None or provider in self.providers
+        )
+
+    def covers_operation(self, operation: str) -> bool:
+        """`other` is what nobody could read: only a rule that names it covers it."""
+        return operation != "other" if self.operations is None else operation in self.operations
+
+    def covers_model(self, model: str | None, operation: str) -> bool:
+        if self.model is None or operation == "other":
+            return True
+        return model is not None and self.model.fullmatch(model) is not None
+
+
+def _compiled(rule: Rule) -> _Compiled:
+    # One alternation over all globs: case-sensitive, over the whole name (RECORD.md).
+    globs = None if rule.models is None else re.compile("|".join(fnmatch.translate(g) for g in rule.models) or r"(?!)")
+    return _Compiled(
+        name=rule.name,
+        denies=rule.action == "deny",
+        domains=None if rule.domains is None else frozenset(d.lower() for d in rule.domains),
+        providers=None if rule.providers is None else frozenset(rule.providers),
+        operations=None if rule.operations is None else frozenset(rule.operations),
+        model=globs,
+    )
+
+
+def decide(
+    domain: str | None,
+    provider: str,
+    operation: str,
+    model: str | None,
+    rules: Sequence[_Compiled],
+    *,
+    open_by_default: bool,
+) -> Decision:
+    """The first rule that denies wins; then the first that allows; then what the profile says of the unsaid."""
+    concerned = [rule for rule in rules if rule.concerns(domain, provider)]
+    fitting = [r for r in concerned if r.covers_operation(operation) and r.covers_model(model, operation)]
+    for rule in fitting:
+        if rule.denies:
+            return Deny("rule_denied", rule=rule.name)
+    for rule in fitting:
+        return Allow(rule.name)
+    if open_by_default:
+        return Allow("profile/local")
+    allowing = [rule for rule in concerned if not rule.denies]
+    if not allowing:
+        return Deny("domain_not_allowed", reason="no rule speaks of this domain and provider")
+    if not any(rule.covers_operation(operation) for rule in allowing):
+        if operation == "other":
+            return Deny("path_not_allowed", reason="nobody knows this path, and no rule names the operation `other`")
+        return Deny("operation_not_allowed", reason=f"no rule lets this domain use {operation}")
+    return Deny("model_not_allowed", reason=f"no rule lets this domain use this model with {operation}")
+
+
+class RuleBook:
+    """The rules of one settings file, ready to be asked. The same question is worked out once."""
+
+    def __init__(self, rules: Sequence[Rule], *, open_by_default: bool, digest: str) -> None:
+        compiled = tuple(_compiled(rule) for rule in rules)
+        self.digest = digest
+
+        @lru_cache(maxsize=_REMEMBERED)
+        def answer(domain: str | None, provider: str, operation: str, model: str | None) -> Decision:
+            return decide(domain, provider, operation, model, compiled, open_by_default=open_by_default)
+
+        self._answer: Callable[[str | None, str, str, str | None], Decision] = answer
+
+    def decide(self, who: Principal, call: Call, provider: str) -> Decision:
+        """May this caller make this call of this provider?"""
+        return self._answer(who.domain, provider, call.operation, call.request_model)
+
+
+def rulebook_from(policies: Policies, profile: Profile) -> RuleBook:
+    """The rule book of these settings. `digest` names its exact wording (`sha256:…`) for the record."""
+    written = policies.model_dump_json().encode()
+    return RuleBook(
+        policies.rules,
+        open_by_default=profile == "local",
+        digest="sha256:" + hashlib.sha256(profile.encode() + b"\0" + written).hexdigest(),
+    )

@@ -1,0 +1,150 @@
+"""Which exchanges are whole: reads the journals of all workers in order, remembers only where rows stand."""
+
+import logging
+import shutil
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from storage.journal.files import is_alive, journal_files
+from storage.journal.reading import JournalFile, Place, boots
+from storage.journal.rows import CLOSING, Row
+from storage.sqlite.writing import Cursor
+
+log = logging.getLogger(__name__)
+
+_STRIDE = 1000  # rows looked at in one go
+
+
+@dataclass(slots=True)
+class Bundle:
+    """All rows of one exchange. `died` when its worker is gone and no closing row is there."""
+
+    exchange: bytes
+    boot: str
+    places: list[Place] = field(default_factory=list)
+    died: bool = False
+
+
+class BootIntake:
+    """The journal of one worker's life."""
+
+    def __init__(self, directory: Path, low_water: Mapping[str, int]) -> None:
+        self.directory = directory
+        self.name = directory.name
+        self._low_water = low_water
+        self._files: dict[str, JournalFile] = {}
+        self._read_to: dict[str, int] = {}
+        self._open: dict[bytes, Bundle] = {}
+        self.over = False  # the worker is gone and every row has been looked at
+
+    def finished(self, limit: int) -> list[Bundle]:
+        """The next exchanges that are whole, at most about so many. What is handed out counts as stored from the
+        next call on: the caller stores it, or does not call again."""
+        alive = is_alive(self.directory)  # asked before the files are read: what it wrote until then is there
+        found: list[Bundle] = []
+        for path in journal_files(self.directory):
+            while len(found) < limit:
+                rows = self._next_rows(path)
+                for no, exchange, kind in rows:
+                    self._read_to[path.name] = no
+                    bundle = self._open.get(exchange)
+                    if bundle is None:
+                        bundle = self._open[exchange] = Bundle(exchange, self.name)
+                    bundle.places.append(Place(path.name, no, kind))
+                    if kind == CLOSING:
+                        found.append(self._open.pop(exchange))
+                if len(rows) < _STRIDE:
+                    break
+            else:
+                return found
+        if not alive and not self.over:
+            self.over = True
+            for bundle in self._open.values():
+                bundle.died = True
+                found.append(bundle)
+            self._open.clear()
+        return found
+
+    def _next_rows(self, path: Path) -> list[tuple[int, bytes, int]]:
+        if (file := self._files.get(path.name)) is None:
+            file = self._files[path.name] = JournalFile(path)
+            self._read_to[path.name] = self._low_water.get(path.name, 0)
+        try:
+            return file.after(self._read_to[path.name], _STRIDE)
+        except sqlite3.DatabaseError as broken:
+            log.error("%s cannot be read, its remaining rows are lost: %s", path, broken)
+            return []
+
+    def rows(self, bundle: Bundle) -> Iterator[tuple[Row, bytes]]:
+        """The rows of an exchange with their bodies, one at a time."""
+        for place in bundle.places:
+            try:
+                yield self._files[place.file].row(place.no)
+            except (LookupError, sqlite3.DatabaseError) as broken:
+                log.error("A row of exchange %s is lost: %s", bundle.exchange.hex(), broken)
+
+    def cursors(self) -> list[Cursor]:
+        """How far each file is stored, given that everything handed out so far is."""
+        marks = dict(self._read_to)
+        for bundle in self._open.values():
+            for place in bundle.places:
+                marks[place.file] = min(marks[place.file], place.no - 1)
+        return [Cursor(self.name, file, mark) for file, mark in marks.items()]
+
+    def removable(self) -> list[str]:
+        """Files of which nothing is needed any more: all rows stored, and nobody will append."""
+        needed = {place.file for bundle in self._open.values() for place in bundle.places}
+        names = [path.name for path in journal_files(self.directory)]
+        done = names if self.over else names[:-1]
+        # A file counts as read to its end only once a later one was read: the worker begins the next after the last commit.
+        return [
+            name for i, name in enumerate(done) if name not in needed and (self.over or names[i + 1] in self._read_to)
+        ]
+
+    def remove(self, names: list[str]) -> None:
+        for name in names:
+            if (file := self._files.pop(name, None)) is not None:
+                file.close()
+            self._read_to.pop(name, None)
+            for part in (name, f"{name}-wal", f"{name}-shm"):
+                (self.directory / part).unlink(missing_ok=True)
+        if self.over and not journal_files(self.directory):
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def close(self) -> None:
+        for file in self._files.values():
+            file.close()
+
+
+class Intake:
+    """The journals of all boots under this directory."""
+
+    def __init__(self, directory: Path, cursors: Mapping[tuple[str, str], int]) -> None:
+        self._directory = directory
+        self._cursors = cursors
+        self._boots: dict[str, BootIntake] = {}
+
+    def poll(self, limit: int) -> list[tuple[BootIntake, list[Bundle]]]:
+        """What is whole by now, per boot."""
+        for path in boots(self._directory):
+            if path.name not in self._boots:
+                marks = {file: mark for (boot, file), mark in self._cursors.items() if boot == path.name}
+                self._boots[path.name] = BootIntake(path, marks)
+        return [(boot, boot.finished(limit)) for boot in self._boots.values()]
+
+    def tidy(self) -> list[tuple[str, str]]:
+        """Remove the files that are stored whole. Returns (boot, file) of each."""
+        gone: list[tuple[str, str]] = []
+        for name, boot in list(self._boots.items()):
+            names = boot.removable()
+            boot.remove(names)
+            gone += [(name, file) for file in names]
+            if boot.over and not boot.directory.exists():
+                del self._boots[name]
+        return gone
+
+    def close(self) -> None:
+        for boot in self._boots.values():
+            boot.close()

@@ -1,0 +1,106 @@
+"""The recorder: takes what is whole from the journals, understands it, stores it, removes what is not needed."""
+
+import logging
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from recording.costs import Prices
+from recording.intake import Intake
+from recording.understanding import READER, put_together, understand
+from storage.journal.files import hold_lock, journal_dir
+from storage.sqlite.driver import StoreProblem, audit_path
+from storage.sqlite.writing import AuditWriter
+
+log = logging.getLogger(__name__)
+
+_BATCH = 200  # exchanges in one transaction
+_REST = 0.1  # seconds between looks when there is nothing to do
+_HOUSEKEEPING = 2.0  # seconds between removing journal files
+_BACK_OFF = 1.0  # seconds until a store that refused is tried again
+
+
+class Recorder:
+    """One instance's recorder. Only one runs at a time: it holds `audit.db.lock`.
+
+    Raises:
+        StoreProblem: another recorder runs, or audit.db cannot be used.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            self._lock = hold_lock(data_dir / "audit.db.lock")
+        except BlockingIOError:
+            raise StoreProblem(
+                f"Another Sekisho records into {data_dir} already. Stop it, or use another data_dir."
+            ) from None
+        self._writer = AuditWriter(audit_path(data_dir), reader_version=READER)
+        self._intake = Intake(journal_dir(data_dir), self._writer.cursors())
+        self._prices = Prices()
+        self._tidied = 0.0
+
+    def close(self) -> None:
+        self._intake.close()
+        self._writer.close()
+        os.close(self._lock)
+
+    def step(self) -> int:
+        """Store what is whole by now. Returns how many exchanges there were."""
+        count = 0
+        for boot, bundles in self._intake.poll(_BATCH):
+            records = []
+            known = self._writer.has(bundle.exchange.hex() for bundle in bundles)
+            for bundle in bundles:
+                if bundle.exchange.hex() not in known:
+                    records.append(understand(put_together(bundle.exchange, boot.rows(bundle)), self._prices))
+            if bundles:
+                self._insist(partial(self._writer.store, records, boot.cursors()))
+            count += len(bundles)
+        if not count and time.monotonic() - self._tidied > _HOUSEKEEPING:
+            self.tidy()
+        return count
+
+    def tidy(self) -> None:
+        """Remove the journal files that are not needed any more."""
+        self._tidied = time.monotonic()
+        if gone := self._intake.tidy():
+            self._insist(partial(self._writer.store, [], [], gone))
+
+    def _insist(self, store: Callable[[], None]) -> None:
+        """A store that refuses (full disk, locked file) is asked again until it takes the records: they are owed."""
+        while True:
+            try:
+                store()
+            except sqlite3.Error as cannot:
+                log.error("audit.db cannot be written, trying again: %s", cannot)
+                time.sleep(_BACK_OFF)
+            else:
+                return
+
+
+def run(data_dir: Path, ready: Callable[[], None]) -> None:
+    """Record until SIGTERM or SIGINT; then store what is whole by then, and return."""
+    stopping = False
+
+    def stop(_signal: int, _frame: object) -> None:
+        nonlocal stopping
+        stopping = True
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    recorder = Recorder(data_dir)
+    ready()
+    try:
+        while not stopping:
+            if not recorder.step():
+                time.sleep(_REST)
+        while recorder.step():
+            pass
+        recorder.tidy()
+    finally:
+        recorder.close()

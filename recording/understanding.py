@@ -1,0 +1,268 @@
+"""An exchange's journal rows → its record: the bytes become request and reply, and what they mean."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from exchange.call import Call, Json, Text
+from exchange.record import Derived, RawBytes, Record, Seen, UsageSource
+from exchange.reply import Reply, Usage
+from recording.costs import Prices
+from recording.endings import end_state
+from storage.journal.rows import Arrivals, Closing, Intent, ReplyHead, Row
+from wire.api import Route
+from wire.calls import read_call
+from wire.json_text import fit
+from wire.replies import reply_reader
+from wire.routes import route
+
+log = logging.getLogger(__name__)
+
+READER = 1
+"""The version of this reading. Derived columns carry it; a better reader gets a higher one."""
+
+_BODY_LIMIT = 256 << 20
+
+
+@dataclass(slots=True)
+class Journaled:
+    """What the journal holds of one exchange, put together."""
+
+    exchange: bytes
+    intent: Intent | None = None
+    closing: Closing | None = None
+    head: ReplyHead | None = None
+    request: bytes = b""
+    pieces: list[bytes] = field(default_factory=list)
+    arrivals: list[tuple[int, int]] = field(default_factory=list)
+
+
+def put_together(exchange: bytes, rows: Iterable[tuple[Row, bytes]]) -> Journaled:
+    """The rows of one exchange, in the order in which they were written."""
+    found = Journaled(exchange)
+    for row, body in rows:
+        if isinstance(row, Intent):
+            found.intent, found.request = row, body
+            continue
+        found.head = row.head or found.head
+        found.arrivals += zip(row.arrivals.at, row.arrivals.length, strict=True)
+        if body:
+            found.pieces.append(body)
+        if isinstance(row, Closing):
+            found.closing = row
+    return found
+
+
+def understand(journaled: Journaled, prices: Prices) -> Record:
+    """The record. A fault in reading is logged and leaves the bytes to speak for themselves: nothing is lost."""
+    intent = journaled.intent or _unknown()
+    closing = journaled.closing or _died(journaled)
+    response = b"".join(journaled.pieces)
+    try:
+        derived = _derive(intent, closing, journaled, prices)
+    except Exception:
+        log.exception("Exchange %s cannot be understood; its bytes are kept.", journaled.exchange.hex())
+        derived = _not_understood(intent, closing)
+    head = journaled.head
+    return Record(
+        seen=_seen(journaled.exchange, intent, closing, head),
+        derived=derived,
+        raw=RawBytes(
+            request=journaled.request,
+            request_type=intent.content_type,
+            request_coding=intent.content_encoding,
+            response=response,
+            response_type=head.content_type if head else None,
+            response_coding=head.content_encoding if head else None,
+            arrivals=tuple(journaled.arrivals),
+        ),
+    )
+
+
+def _derive(intent: Intent, closing: Closing, journaled: Journaled, prices: Prices) -> Derived:
+    leads = route(intent.dialect, intent.method, intent.path)
+    call = read_call(
+        leads,
+        content_type=intent.content_type,
+        content_encoding=intent.content_encoding,
+        body=journaled.request,
+        strict=False,
+        limit=_BODY_LIMIT,
+    )
+    reply = _reply(leads, call, closing, journaled)
+    model = intent.request_model if intent.request_model is not None else call.request_model
+    usage = (reply and reply.usage) or Usage()
+    source: UsageSource = "provider" if reply is not None and reply.usage is not None else "none"
+    response_model = reply.response_model if reply else None
+    return Derived(
+        operation=call.operation,
+        request_model=model,
+        response_model=response_model,
+        stream=call.stream,
+        end_state=end_state(closing.observed, closing.status, reply.ended if reply else "open"),
+        usage=usage,
+        usage_source=source,
+        cost_usd=prices.cost(intent.provider, intent.dialect, response_model or model, usage, intent.started_at),
+        request=_request_json(intent, call, journaled.request),
+        response=_response_json(reply, journaled),
+        texts=_texts(leads, call) + (reply.texts if reply else ()),
+    )
+
+
+def _reply(leads: Route, call: Call, closing: Closing, journaled: Journaled) -> Reply | None:
+    head = journaled.head
+    if head is None or closing.observed == "refused":
+        return None
+    reader = reply_reader(
+        leads,
+        status=head.status,
+        content_type=head.content_type,
+        content_encoding=head.content_encoding,
+        stream_asked=call.stream,
+    )
+    for piece in journaled.pieces:
+        reader.feed(piece)
+    reply = reader.close()
+    if not journaled.pieces and reply.ended == "open":
+        # A reply without a body (HEAD, 204) lacks nothing, unless a stream was to come.
+        return replace(reply, ended="open" if call.stream else "settled")
+    return reply
+
+
+def _texts(leads: Route, call: Call) -> tuple[Text, ...]:
+    return leads.api.texts(call.body) if call.inspected else ()
+
+
+def _request_json(intent: Intent, call: Call, raw: bytes) -> bytes | None:
+    if not intent.body_kept or not raw:
+        return None
+    if call.body is None:
+        return _written({"_media_type": intent.content_type, "_bytes": intent.body_bytes})
+    return _json_text(call.body, None if intent.content_encoding else raw)
+
+
+def _response_json(reply: Reply | None, journaled: Journaled) -> bytes | None:
+    if reply is None or reply.response is None:
+        return None
+    plain = len(journaled.pieces) == 1 and not (journaled.head and journaled.head.content_encoding)
+    return _json_text(reply.response, journaled.pieces[0] if plain else None)
+
+
+def _json_text(said: Json, raw: bytes | None) -> bytes:
+    """JSON text of this object: the raw bytes themselves where they are just that."""
+    if raw is not None and raw[:1] in (b"{", b"["):
+        try:
+            if msgspec.json.decode(raw) == said:
+                return raw
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            pass  # the bytes are no JSON: what was made of them is written out instead
+    return _written(said)
+
+
+def _written(value: Json) -> bytes:
+    return msgspec.json.encode(fit(value))
+
+
+def _seen(exchange: bytes, intent: Intent, closing: Closing, head: ReplyHead | None) -> Seen:
+    stopped = closing.observed == "refused" and intent.outcome == "allow"  # allowed, and then the road was closed
+    return Seen(
+        id=exchange.hex(),
+        started_at=intent.started_at,
+        node=intent.node,
+        principal=intent.principal,
+        credential=intent.credential,
+        address=intent.address,
+        user_agent=intent.user_agent,
+        mode=intent.mode,
+        outcome="deny" if stopped else intent.outcome,
+        code=closing.error if stopped else intent.code,
+        rule=intent.rule,
+        reason=intent.reason,
+        policy=intent.policy,
+        provider=intent.provider,
+        method=intent.method,
+        host=intent.host,
+        path=intent.path,
+        query=intent.query,
+        observed=closing.observed,
+        status=closing.status,
+        request_bytes=intent.body_bytes,
+        response_bytes=closing.response_bytes,
+        capture_truncated=closing.truncated,
+        upstream_request_id=head.upstream_request_id if head else None,
+        overhead=closing.overhead,
+        ttft=closing.ttft,
+        duration=closing.duration,
+        changed=intent.changed,
+    )
+
+
+def _died(journaled: Journaled) -> Closing:
+    """The closing row that a worker which died could not write: what was flushed by then."""
+    last = journaled.arrivals[-1][0] if journaled.arrivals else 0
+    return Closing(
+        observed="proxy_died",
+        status=journaled.head.status if journaled.head else None,
+        head=None,
+        arrivals=_NO_ARRIVALS,
+        response_bytes=sum(map(len, journaled.pieces)),
+        truncated=False,
+        error=None,
+        overhead=None,
+        ttft=journaled.arrivals[0][0] if journaled.arrivals else None,
+        duration=last,
+    )
+
+
+def _not_understood(intent: Intent, closing: Closing) -> Derived:
+    return Derived(
+        operation="other",
+        request_model=intent.request_model,
+        response_model=None,
+        stream=intent.stream,
+        end_state=end_state(closing.observed, closing.status, "settled"),
+        usage=Usage(),
+        usage_source="none",
+        cost_usd=None,
+        request=_written({"_media_type": intent.content_type, "_bytes": intent.body_bytes})
+        if intent.body_bytes
+        else None,
+        response=_written({"_bytes": closing.response_bytes}) if closing.response_bytes else None,
+    )
+
+
+_NO_ARRIVALS = Arrivals([], [])
+
+
+def _unknown() -> Intent:
+    """What stands for an intent that was lost: the exchange keeps a row, and says what is missing."""
+    return Intent(
+        number=0,
+        started_at=0,
+        node="",
+        principal=None,
+        credential=None,
+        address=None,
+        user_agent=None,
+        mode="",
+        outcome="deny",
+        code="checkpoint_error",
+        rule=None,
+        reason="the row that says who asked what is lost",
+        policy="",
+        provider="",
+        dialect="openai",
+        method="",
+        host="",
+        path="",
+        query=None,
+        content_type=None,
+        content_encoding=None,
+        body_bytes=0,
+        body_kept=False,
+        operation="other",
+        request_model=None,
+        stream=False,
+    )

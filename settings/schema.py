@@ -1,0 +1,241 @@
+"""Every setting, with its default. config.yaml shows them all, each with its line of why."""
+
+import ipaddress
+import socket
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from settings.issuers import IssuerSettings
+from settings.domains import domain_problem
+from settings.secrets import Secret
+from settings.units import Duration, Size
+
+Profile = Literal["local", "gateway"]
+Dialect = Literal["openai", "azure", "anthropic", "gemini", "bedrock", "ollama", "cohere"]
+BUILT_IN: dict[str, Dialect] = {
+    "openai": "openai",
+    "anthropic": "anthropic",
+    "gemini": "gemini",
+    "azure": "azure",
+    "bedrock": "bedrock",
+}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+def is_loopback(host: str) -> bool:
+    """Is this host this machine, by its name alone (no look-up)?"""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+class Address(_Section):
+    """Host and port to listen on, written `127.0.0.1:8080` or `[::1]:8080`."""
+
+    host: str
+    port: Annotated[int, Field(ge=0, le=65535)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _written(cls, given: object) -> object:
+        if not isinstance(given, str):
+            return given
+        host, colon, port = given.rpartition(":")
+        if not colon or not port.isdigit():
+            raise ValueError("is not an address. Write host:port, as in 127.0.0.1:8080")
+        return {"host": host.strip("[]"), "port": int(port)}
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class ListenerTls(_Section):
+    """The certificate shown to callers."""
+
+    cert: Path
+    key: Path
+
+
+class Listener(_Section):
+    """One way in. `issuers` are the names of those whose identity counts here; none named means all."""
+
+    address: Address
+    mode: Literal["reverse"] = "reverse"
+    issuers: tuple[str, ...] | None = None
+    tls: ListenerTls | None = None
+
+
+def _listeners(given: object) -> object:
+    return [{"address": given}] if isinstance(given, str) else given
+
+
+class Provider(_Section):
+    """One provider of an API: where it is, which dialect it speaks, with which key we call it."""
+
+    upstream: str
+    dialect: Dialect | None = None
+    api_key: Secret | None = None
+    insecure_upstream: bool = False
+    ca_file: Path | None = None
+
+    @field_validator("upstream")
+    @classmethod
+    def _an_address(cls, given: str) -> str:
+        try:
+            url = urlsplit(given)
+            usable = url.scheme in ("http", "https") and url.hostname and (url.port is None or url.port > 0)
+        except ValueError:
+            usable = False
+        if not usable or url.query or url.fragment or url.username:
+            raise ValueError("is not an address. Write https://host, with a port and a path where needed")
+        return given.rstrip("/")
+
+    @model_validator(mode="after")
+    def _plain_only_on_loopback(self) -> Self:
+        url = urlsplit(self.upstream)
+        if url.scheme == "http" and not self.insecure_upstream and not is_loopback(url.hostname or ""):
+            raise ValueError(
+                "has a plain http:// upstream, where anybody on the way can read and change what passes. "
+                "Use https://, or write insecure_upstream: true beside it"
+            )
+        return self
+
+
+class Identity(_Section):
+    """Whose word counts, and which mail domains may pass."""
+
+    domains: tuple[str, ...] = ()
+    issuers: tuple[IssuerSettings, ...] = ()
+    clock_skew: Duration = 30.0
+
+    @field_validator("domains")
+    @classmethod
+    def _mail_domains(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        said = [f"{domain!r} {why}" for domain in given if (why := domain_problem(domain))]
+        if said:
+            raise ValueError("; ".join(said))
+        return given
+
+
+class Rule(_Section):
+    """One rule. What is not named is not looked at: no `domains` means every admitted domain, no `models` every
+    model, no `operations` every operation but `other`."""
+
+    name: Annotated[str, Field(min_length=1)]
+    action: Literal["allow", "deny"] = "allow"
+    domains: tuple[str, ...] | None = None
+    models: tuple[str, ...] | None = None
+    operations: tuple[str, ...] | None = None
+    providers: tuple[str, ...] | None = None
+
+
+class Policies(_Section):
+    """What may be called. Nothing said means no in the gateway profile, yes in the local one."""
+
+    rules: tuple[Rule, ...] = ()
+
+
+class Storage(_Section):
+    """How the record is kept."""
+
+    on_failure: Literal["block", "allow"] | None = None
+    journal_limit: Size = 1 << 30
+    journal_file: Size = 64 << 20
+    capture_limit: Size = 128 << 20
+    flush_after: Duration = 1.0
+    flush_bytes: Size = 64 << 10
+
+
+class Limits(_Section):
+    """What one caller may take of us."""
+
+    head: Size = 64 << 10
+    head_fields: int = 200
+    head_time: Duration = 15.0
+    body: Size = 64 << 20
+    body_time: Duration = 300.0
+    connections: int = 10_000
+    idle: Duration = 300.0
+
+
+class Timeouts(_Section):
+    """How long we wait for the provider. A model may think for a long time without a word."""
+
+    connect: Duration = 10.0
+    silence: Duration = 3600.0
+
+
+_DEFAULT_PROVIDERS: dict[str, dict[str, str]] = {
+    "openai": {"upstream": "https://api.openai.com"},
+    "anthropic": {"upstream": "https://api.anthropic.com"},
+    "gemini": {"upstream": "https://generativelanguage.googleapis.com"},
+}
+
+
+class Settings(_Section):
+    """The whole of config.yaml. Read once at the start; frozen."""
+
+    profile: Profile = "local"
+    listen: Annotated[tuple[Listener, ...], BeforeValidator(_listeners)] = Field(
+        default="127.0.0.1:8080", validate_default=True, min_length=1
+    )
+    data_dir: Path = Path("data")
+    node: str = Field(default_factory=socket.gethostname)
+    workers: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = 1
+    lane: Literal["express", "mitm"] = "express"
+    drain_s: Annotated[float, Field(ge=0)] = 10.0
+    providers: dict[str, Provider] = Field(default=_DEFAULT_PROVIDERS, validate_default=True, min_length=1)
+    identity: Identity = Identity()
+    policies: Policies = Policies()
+    storage: Storage = Storage()
+    limits: Limits = Limits()
+    timeouts: Timeouts = Timeouts()
+
+    @field_validator("providers")
+    @classmethod
+    def _known_dialects(cls, given: dict[str, Provider]) -> dict[str, Provider]:
+        known: dict[str, Provider] = {}
+        for name, provider in given.items():
+            if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
+                raise ValueError(f"{name!r} cannot be a path prefix. Use letters, digits, - and _")
+            dialect = provider.dialect or BUILT_IN.get(name)
+            if dialect is None:
+                raise ValueError(f"{name} needs a dialect: one of {', '.join(sorted(set(BUILT_IN.values())))}")
+            known[name] = provider.model_copy(update={"dialect": dialect})
+        return known
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> Self:
+        names = [issuer.name for issuer in self.identity.issuers]
+        problems = [f"identity.issuers: the name {n} stands twice" for n in sorted(set(names)) if names.count(n) > 1]
+        for i, listener in enumerate(self.listen):
+            problems += [
+                f"listen[{i}].issuers names {n}, which is not under identity.issuers"
+                for n in listener.issuers or ()
+                if n not in names
+            ]
+        if self.profile == "gateway":
+            if not self.identity.issuers:
+                problems.append("identity.issuers is empty. In the gateway profile nobody could pass: name an issuer")
+            if not self.identity.domains:
+                problems.append("identity.domains is empty. Name the mail domains that may pass")
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    @property
+    def on_failure(self) -> Literal["block", "allow"]:
+        """What happens to traffic when the record cannot be written."""
+        return self.storage.on_failure or ("block" if self.profile == "gateway" else "allow")
+
+    @property
+    def default_provider(self) -> str:
+        """The provider that answers without a path prefix: `openai` where there is one, else the first."""
+        return "openai" if "openai" in self.providers else next(iter(self.providers))

@@ -1,0 +1,57 @@
+"""Secrets come from the environment or from a file, never from the settings themselves, and are never echoed."""
+
+import os
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+
+class Secret(BaseModel):
+    """Where a secret is to be had: `{env: NAME}` or `{file: PATH}`, exactly one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    env: str | None = None
+    file: Path | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _never_inline(cls, given: object) -> object:
+        if isinstance(given, str | int | float):
+            msg = "is written into the settings itself. Put it into the environment or a file: {env: NAME} or {file: PATH}"
+            raise ValueError(msg)
+        return given
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.env is None) == (self.file is None):
+            raise ValueError("needs exactly one of env and file, as in {env: OPENAI_API_KEY}")
+        return self
+
+    def problem(self) -> str | None:
+        """What keeps this secret from being read, with the remedy; None when it can be read."""
+        if self.env is not None:
+            if not os.environ.get(self.env):
+                return f"names the environment variable {self.env}, which is not set. Set it, or take this setting out"
+            return None
+        assert self.file is not None
+        try:
+            empty = not self.file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as cannot:
+            why = cannot.strerror if isinstance(cannot, OSError) else "it is not text"
+            return f"names the file {self.file}, which cannot be read: {why}"
+        return f"names the file {self.file}, which is empty" if empty else None
+
+    def read(self) -> str:
+        """The secret, without surrounding white space.
+
+        Raises:
+            ValueError: it cannot be read; the message says why and holds no part of it.
+        """
+        if said := self.problem():
+            raise ValueError(said)
+        if self.env is not None:
+            return os.environ[self.env].strip()
+        assert self.file is not None
+        return self.file.read_text(encoding="utf-8").strip()

@@ -1,0 +1,83 @@
+"""Journal files on disk: names, locks, the schema, and how a connection to one is opened."""
+
+import fcntl
+import os
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+SCHEMA: Final = """
+create table if not exists row (
+    no integer primary key,   -- counts within the file, from 1
+    exchange blob not null,   -- UUIDv7, 16 bytes
+    kind integer not null,    -- storage.journal.rows: 1 intent, 2 piece, 3 closing
+    head blob not null,       -- MessagePack
+    body blob                 -- request or reply bytes, as they came
+) strict
+"""
+
+
+def journal_dir(data_dir: Path) -> Path:
+    """Where the journals of all boots are."""
+    return data_dir / "journal"
+
+
+def file_name(number: int) -> str:
+    return f"{number:06d}.sqlite"
+
+
+def journal_files(boot: Path) -> list[Path]:
+    """The journal files of a boot, oldest first."""
+    return sorted(boot.glob("[0-9]*.sqlite"))
+
+
+def bytes_of(file: Path) -> int:
+    """What a journal file takes on disk, its write-ahead log included. 0 when it is gone."""
+    total = 0
+    for part in (file, Path(f"{file}-wal")):
+        try:
+            total += part.stat().st_size
+        except FileNotFoundError:
+            continue  # removed meanwhile, or never needed
+    return total
+
+
+def connect(file: Path, *, durable: bool) -> sqlite3.Connection:
+    """A connection to a journal file.
+
+    The write-ahead log is never folded into the file: a journal file lives for minutes and is read once, so writing
+    every page a second time would be wasted. `durable` waits for the disk at every commit.
+    """
+    connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False, timeout=5)
+    connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
+    connection.execute("pragma journal_mode=wal")
+    connection.execute("pragma wal_autocheckpoint=0")
+    connection.execute(f"pragma synchronous={'full' if durable else 'normal'}")
+    return connection
+
+
+def hold_lock(path: Path) -> int:
+    """Take the lock that says: alive. Returns the descriptor; the lock goes when the process does, however it ends.
+
+    Raises:
+        BlockingIOError: somebody else holds it.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def is_alive(boot: Path) -> bool:
+    """Does the worker of this boot still run?"""
+    try:
+        descriptor = hold_lock(boot / "lock")
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    os.close(descriptor)
+    return False

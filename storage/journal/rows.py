@@ -1,0 +1,108 @@
+"""What stands in a journal row. Encoded as MessagePack arrays: fields are added at the end, never moved."""
+
+from typing import Literal
+
+import msgspec
+
+from exchange.principal import Principal
+
+INTENT, PIECE, CLOSING = 1, 2, 3
+
+Observed = Literal["response_ended", "client_gone", "upstream_cut", "timed_out", "unreachable", "refused", "proxy_died"]
+"""What the worker saw of the end. What it means (RECORD.md's `end_state`) is for the recorder to say."""
+
+
+class Intent(msgspec.Struct, frozen=True, array_like=True):
+    """Who asks what, and what was decided. The row's body is the request body, as it came."""
+
+    number: int  # counts the intents of this boot, from 1: a gap is a lost row
+    started_at: int  # wall clock, microseconds since 1970
+    node: str
+    principal: Principal | None
+    credential: str | None  # keyed hash of the caller's own provider key, never the key
+    address: str | None
+    user_agent: str | None
+    mode: str
+    outcome: Literal["allow", "deny"]
+    code: str | None
+    rule: str | None
+    reason: str | None
+    policy: str
+    provider: str
+    dialect: str
+    method: str
+    host: str
+    path: str
+    query: str | None
+    content_type: str | None
+    content_encoding: str | None
+    body_bytes: int
+    body_kept: bool
+    operation: str
+    request_model: str | None
+    stream: bool
+    changed: tuple[str, ...] = ()
+
+
+class ReplyHead(msgspec.Struct, frozen=True, array_like=True):
+    """The head of the reply, as far as the record needs it."""
+
+    status: int
+    content_type: str | None
+    content_encoding: str | None
+    upstream_request_id: str | None
+
+
+class Arrivals(msgspec.Struct, frozen=True, array_like=True):
+    """When the bytes of a row's body came: offsets in microseconds from the request's last byte, and lengths."""
+
+    at: list[int]
+    length: list[int]
+
+
+class Piece(msgspec.Struct, frozen=True, array_like=True):
+    """Some reply bytes of an exchange that is still open. `head` is set in the first."""
+
+    head: ReplyHead | None
+    arrivals: Arrivals
+
+
+class Closing(msgspec.Struct, frozen=True, array_like=True):
+    """How it ended. The row's body is what came since the last piece. Times are microseconds."""
+
+    observed: Observed
+    status: int | None  # what the caller got
+    head: ReplyHead | None  # the provider's, unless a piece has it already
+    arrivals: Arrivals
+    response_bytes: int
+    truncated: bool  # the copy gave up on some bytes; the caller got them all
+    error: str | None
+    overhead: int | None  # in us, before the request was forwarded
+    ttft: int | None  # request's last byte in → reply's first body byte in
+    duration: int  # request's first byte in → end
+
+
+type Row = Intent | Piece | Closing
+
+_KIND: dict[type, int] = {Intent: INTENT, Piece: PIECE, Closing: CLOSING}
+_encode = msgspec.msgpack.Encoder().encode
+_DECODERS: dict[int, msgspec.msgpack.Decoder[Row]] = {
+    INTENT: msgspec.msgpack.Decoder(Intent),
+    PIECE: msgspec.msgpack.Decoder(Piece),
+    CLOSING: msgspec.msgpack.Decoder(Closing),
+}
+
+
+def encode(row: Row) -> tuple[int, bytes]:
+    """(kind, head) as they stand in the file."""
+    return _KIND[type(row)], _encode(row)
+
+
+def decode(kind: int, head: bytes) -> Row:
+    """The row again.
+
+    Raises:
+        msgspec.DecodeError: these bytes are no such row.
+        KeyError: nobody knows this kind.
+    """
+    return _DECODERS[kind].decode(head)

@@ -1,0 +1,47 @@
+"""How a connection to audit.db is opened. The only place that says so: two SQLite libraries on one file break it."""
+
+import sqlite3
+from pathlib import Path
+
+from sqlite_utils import Database
+
+
+class StoreProblem(Exception):  # noqa: N818 - said to a person, with the remedy
+    """The store cannot be used as asked; the message says what to do."""
+
+
+def audit_path(data_dir: Path) -> Path:
+    return data_dir / "audit.db"
+
+
+def open_for_writing(path: Path) -> Database:
+    """For the recorder. Plugins of sqlite-utils would run inside it: none is loaded."""
+    connection = sqlite3.connect(path, isolation_level=None, timeout=10)
+    connection.execute("pragma auto_vacuum=incremental")
+    connection.execute("pragma journal_mode=wal")
+    connection.execute("pragma synchronous=full")
+    connection.execute("pragma foreign_keys=on")
+    connection.execute(f"pragma journal_size_limit={64 << 20}")
+    connection.execute(f"pragma cache_size={-(32 << 10)}")
+    return Database(connection, execute_plugins=False)
+
+
+def open_for_reading(path: Path) -> Database:
+    """For everybody else.
+
+    Raises:
+        StoreProblem: there is no record here yet.
+    """
+    none_yet = StoreProblem(f"There is no record at {path} yet. It begins when Sekisho has run with this data_dir.")
+    if not path.exists():
+        raise none_yet
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10)
+        connection.execute("pragma query_only=on")
+        begun = connection.execute("select 1 from sqlite_schema where name = 'exchange'").fetchone()
+    except sqlite3.Error as cannot:
+        raise StoreProblem(f"{path} cannot be read: {cannot}.") from cannot
+    if begun is None:
+        connection.close()
+        raise none_yet
+    return Database(connection, execute_plugins=False)

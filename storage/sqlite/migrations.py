@@ -1,0 +1,85 @@
+"""The schema of audit.db. A step that was shipped is never edited, and imports nothing of ours."""
+
+from typing import Final
+
+from sqlite_utils import Database, Migrations
+
+migrations: Final = Migrations("audit")
+
+SCHEMA_VERSION: Final = 1
+"""What this code can read and write: the number of the last step below."""
+
+
+@migrations()
+def m001_exchanges(db: Database) -> None:
+    db.execute(
+        """
+        create table exchange (
+            seq integer primary key autoincrement, -- the order of the record; gaps do not occur
+            id text not null unique,               -- UUIDv7, 32 hex digits
+            started_at integer not null,           -- microseconds since 1970, wall clock: may go backwards
+            node text not null,                    -- who recorded it; one hash chain each
+
+            -- observed, covered by the hash
+            issuer text, subject text, email text, domain text, groups text, -- JSON list; all null: nobody known
+            credential text,                       -- keyed hash of the caller's own provider key
+            address text, user_agent text, mode text not null,
+            outcome text not null, code text, rule text, reason text, policy text not null,
+            provider text not null, method text not null, host text not null, path text not null, query text,
+            observed text not null,                -- how it ended, as the worker saw it
+            status integer,                        -- what the caller got; null: nothing
+            request_bytes integer not null, response_bytes integer not null,
+            capture_truncated integer not null,
+            upstream_request_id text,
+            overhead integer, ttft integer, duration integer, -- microseconds
+            changed text not null,                 -- JSON list
+
+            -- derived, by the reader named here; may be derived again
+            reader integer not null,
+            operation text not null, request_model text, response_model text, stream integer not null,
+            end_state text not null,
+            input_tokens integer, output_tokens integer, cached_input_tokens integer, reasoning_tokens integer,
+            usage_source text not null, cost_usd real, thread_id text,
+
+            -- the chain
+            salt blob, request_digest text not null, response_digest text not null,
+            prev_hash text not null, hash text not null
+        ) strict
+        """
+    )
+    db.execute("create index exchange_started_at on exchange (started_at)")
+    db.execute("create index exchange_person on exchange (issuer, subject, seq)")
+    db.execute("create index exchange_thread on exchange (thread_id, seq) where thread_id is not null")
+    db.execute(
+        """
+        create table body (
+            seq integer primary key references exchange (seq),
+            request blob,       -- zstd; the bytes as they came. null: not kept
+            response blob,      -- zstd; the bytes as they came. null: not kept
+            request_json blob,  -- zstd; null: the bytes are that JSON themselves
+            response_json blob, -- zstd; null: the bytes are that JSON themselves
+            request_type text, request_coding text, response_type text, response_coding text,
+            arrivals blob,      -- zstd of MessagePack [[offset, length], …] in microseconds and bytes
+            raw text not null   -- kept | expired | masked | off
+        ) strict
+        """
+    )
+    db.execute(
+        """
+        create virtual table search using fts5 (
+            user_text, answer_text, tool_text, -- cut into words and CJK bigrams by storage.sqlite.search
+            content='', tokenize='unicode61 remove_diacritics 2'
+        )
+        """
+    )
+    db.execute(
+        """
+        create table journal_cursor (
+            boot text not null, file text not null,
+            low_water integer not null, -- rows up to this one are stored
+            primary key (boot, file)
+        ) strict, without rowid
+        """
+    )
+    db.execute("create table meta (name text primary key, value text not null) strict, without rowid")
+    db.execute("insert into meta values ('search_tokens', '1')")

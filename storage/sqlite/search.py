@@ -1,0 +1,66 @@
+"""Full text: what is indexed, and how a word that a person types finds it.
+
+FTS5's own tokenisers find next to nothing in Japanese (unicode61) or nothing under three characters (trigram). So
+text is cut before it is indexed: a run of Han, kana or Hangul becomes its overlapping pairs, plus its last character
+alone; other text is left to unicode61. A word of any length is then a phrase, and one character is a prefix.
+"""
+
+import re
+import unicodedata
+from typing import Final
+
+TOKENS_VERSION: Final = "1"
+"""Changes whenever `tokens` does: what stands in the index must be cut the same way to be taken out again."""
+
+_CJK = (
+    "\u1100-\u11ff\u3005\u3007\u3040-\u30ff\u3130-\u318f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_RUN = re.compile(f"[{_CJK}]+")
+_WORDS = re.compile(r"\w+")
+
+
+def _folded(text: str) -> str:
+    """Half-width kana, full-width letters and capitals become what people type."""
+    return text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).lower()
+
+
+def _pairs(run: str) -> list[str]:
+    return [run[i : i + 2] for i in range(len(run) - 1)]
+
+
+def _cut(run: re.Match[str]) -> str:
+    found = run[0]
+    return f" {' '.join(_pairs(found))} {found[-1]} "
+
+
+def tokens(text: str) -> str:
+    """The text as it is indexed."""
+    folded = _folded(text)
+    return folded if folded.isascii() else _RUN.sub(_cut, folded)
+
+
+def match_expression(words: str) -> str | None:
+    """What to ask FTS5 for, so that all these words must occur; None when there is nothing to look for.
+
+    Everything is quoted: no word of a person is ever an operator.
+    """
+    terms = [term for word in _folded(words).split() if (term := _term(word))]
+    return " AND ".join(terms) or None
+
+
+def _term(word: str) -> str | None:
+    parts: list[str] = []
+    prefix = ""
+    end = 0
+    for run in _RUN.finditer(word):
+        parts += _WORDS.findall(word[end : run.start()])
+        found, end = run[0], run.end()
+        last = end == len(word)
+        parts += _pairs(found)
+        if len(found) == 1 and last:
+            prefix = "*"
+        if len(found) == 1 or not last:
+            parts.append(found[-1])
+    parts += _WORDS.findall(word[end:])
+    return f'"{" ".join(parts)}"{prefix}' if parts else None

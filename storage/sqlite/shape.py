@@ -1,0 +1,107 @@
+"""A row of audit.db → the object of RECORD.md, as JSON text. Bodies are spliced in as they are kept, not re-parsed."""
+
+import sqlite3
+from typing import Any
+
+import msgspec
+import zstandard
+
+from exchange.record import identifier, iso
+
+_encode = msgspec.json.Encoder().encode
+_decompressor = zstandard.ZstdDecompressor()
+
+COLUMNS = """
+    e.*, b.request, b.response, b.request_json, b.response_json, b.request_type, b.request_coding, b.response_type,
+    b.response_coding, b.raw
+"""
+FROM = "from exchange e join body b on b.seq = e.seq"
+
+
+def unpacked(blob: bytes | None) -> bytes:
+    return _decompressor.decompress(blob) if blob else b""
+
+
+def _json(said: bytes | None, raw: bytes | None) -> msgspec.Raw | None:
+    """Kept JSON, on one line; the bytes themselves where they are that JSON."""
+    if said is not None:
+        return msgspec.Raw(unpacked(said))
+    if not raw:
+        return None
+    return msgspec.Raw(msgspec.json.format(unpacked(raw), indent=-1))
+
+
+def record_json(row: sqlite3.Row | dict[str, Any]) -> bytes:
+    """The record of this row (columns as COLUMNS names them), one line of JSON without its line end."""
+    known = row["issuer"] is not None
+    principal = {
+        "subject": row["subject"],
+        "email": row["email"],
+        "domain": row["domain"],
+        "issuer": row["issuer"],
+        "groups": msgspec.json.decode(row["groups"] or "[]"),
+    }
+    answered = row["end_state"] != "refused"
+    return _encode(
+        {
+            "id": identifier(row["id"]),
+            "seq": row["seq"],
+            "started_at": iso(row["started_at"]),
+            "node": row["node"],
+            "principal": principal if known else None,
+            "claimed_user": None,
+            "client": {
+                "address": row["address"],
+                "user_agent": row["user_agent"],
+                "mode": row["mode"],
+                "credential": row["credential"],
+            },
+            "decision": {
+                "outcome": row["outcome"],
+                "code": row["code"],
+                "rule": row["rule"],
+                "reason": row["reason"],
+                "policy": row["policy"],
+            },
+            "provider": row["provider"],
+            "operation": row["operation"],
+            "method": row["method"],
+            "host": row["host"],
+            "path": row["path"],
+            "query": row["query"],
+            "request_model": row["request_model"],
+            "response_model": row["response_model"],
+            "stream": bool(row["stream"]),
+            "status": row["status"],
+            "end_state": row["end_state"],
+            "capture_truncated": bool(row["capture_truncated"]),
+            "usage": {
+                "input_tokens": row["input_tokens"],
+                "output_tokens": row["output_tokens"],
+                "cached_input_tokens": row["cached_input_tokens"],
+                "reasoning_tokens": row["reasoning_tokens"],
+                "source": row["usage_source"],
+            },
+            "cost_usd": row["cost_usd"],
+            "timing": {
+                "ttft_ms": _ms(row["ttft"]),
+                "duration_ms": _ms(row["duration"]),
+                "overhead_ms": _ms(row["overhead"]),
+            },
+            "thread_id": identifier(row["thread_id"]) if row["thread_id"] else None,
+            "upstream_request_id": row["upstream_request_id"],
+            "request": _json(row["request_json"], row["request"]),
+            "response": _json(row["response_json"], row["response"]) if answered else None,
+            "request_bytes": row["request_bytes"],
+            "response_bytes": row["response_bytes"],
+            "findings": [],
+            "changed": msgspec.json.decode(row["changed"]),
+            "raw": row["raw"],
+            "hash": row["hash"],
+            "prev_hash": row["prev_hash"],
+        }
+    )
+
+
+def _ms(microseconds: int | None) -> float | None:
+    return None if microseconds is None else round(microseconds / 1000, 3)

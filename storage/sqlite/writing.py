@@ -1,0 +1,176 @@
+"""The recorder's end of audit.db: records in, linked and indexed, in one transaction with the journal's cursor."""
+
+import secrets
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import zstandard
+
+from exchange.record import Record
+from storage.chain import GENESIS, digest, link
+from storage.sqlite.driver import StoreProblem, open_for_writing
+from storage.sqlite.migrations import SCHEMA_VERSION, migrations
+from storage.sqlite.search import TOKENS_VERSION, tokens
+
+_json = msgspec.json.Encoder().encode
+_pack = msgspec.msgpack.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Every row of this journal file up to `low_water` belongs to an exchange that is stored."""
+
+    boot: str
+    file: str
+    low_water: int
+
+
+class AuditWriter:
+    """The one writer of audit.db. Not thread-safe; whoever opens it holds the recorder's lock."""
+
+    def __init__(self, path: Path, *, reader_version: int) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)
+        self._db = open_for_writing(path)
+        _migrate(path, self._db)
+        self._connection = self._db.conn
+        self._reader = reader_version
+        self._compressor = zstandard.ZstdCompressor(level=3)
+        self._heads: dict[str, str] = {}
+
+    def close(self) -> None:
+        self._db.close()
+
+    def cursors(self) -> dict[tuple[str, str], int]:
+        """(boot, file) → low-water mark."""
+        return {(boot, file): mark for boot, file, mark in self._connection.execute("select * from journal_cursor")}
+
+    def has(self, ids: Iterable[str]) -> set[str]:
+        """Which of these exchanges are stored already."""
+        known = "select 1 from exchange where id = ?"
+        return {id_ for id_ in ids if self._connection.execute(known, (id_,)).fetchone()}
+
+    def store(self, records: Sequence[Record], cursors: Sequence[Cursor], gone: Sequence[tuple[str, str]] = ()) -> None:
+        """Keep these records and the cursors that go with them, all or nothing.
+
+        `gone` are journal files that were removed: their cursors are not needed any more.
+
+        Raises:
+            sqlite3.Error: nothing of this was kept.
+        """
+        heads = dict(self._heads)
+        execute = self._connection.execute
+        execute("begin immediate")
+        try:
+            for record in records:
+                self._insert(record)
+            self._connection.executemany(
+                "insert into journal_cursor values (?, ?, ?) "
+                "on conflict (boot, file) do update set low_water = excluded.low_water",
+                [(c.boot, c.file, c.low_water) for c in cursors],
+            )
+            self._connection.executemany("delete from journal_cursor where boot = ? and file = ?", gone)
+            execute("commit")
+        except BaseException:
+            self._heads = heads
+            if self._connection.in_transaction:
+                execute("rollback")
+            raise
+
+    def _head(self, node: str) -> str:
+        if (known := self._heads.get(node)) is None:
+            last = self._connection.execute(
+                "select hash from exchange where node = ? order by seq desc limit 1", (node,)
+            ).fetchone()
+            known = self._heads[node] = last[0] if last else GENESIS
+        return known
+
+    def _insert(self, record: Record) -> None:
+        seen, derived, raw = record.seen, record.derived, record.raw
+        salt = secrets.token_bytes(16)
+        request_digest, response_digest = digest(salt, raw.request), digest(salt, raw.response)
+        previous = self._head(seen.node)
+        this = self._heads[seen.node] = link(previous, seen, request_digest, response_digest)
+        who = seen.principal
+        values = (
+            seen.id, seen.started_at, seen.node,
+            who and who.issuer, who and who.subject, who and who.email, who and who.domain,
+            _json(who.groups).decode() if who else None,
+            seen.credential, seen.address, seen.user_agent, seen.mode,
+            seen.outcome, seen.code, seen.rule, seen.reason, seen.policy,
+            seen.provider, seen.method, seen.host, seen.path, seen.query,
+            seen.observed, seen.status, seen.request_bytes, seen.response_bytes, int(seen.capture_truncated),
+            seen.upstream_request_id, seen.overhead, seen.ttft, seen.duration, _json(seen.changed).decode(),
+            self._reader, derived.operation, derived.request_model, derived.response_model, int(derived.stream),
+            derived.end_state, derived.usage.input_tokens, derived.usage.output_tokens,
+            derived.usage.cached_input_tokens, derived.usage.reasoning_tokens,
+            derived.usage_source, derived.cost_usd, derived.thread_id,
+            salt, request_digest, response_digest, previous, this,
+        )  # fmt: skip
+        seq = self._connection.execute(_INSERT, values).lastrowid
+        self._insert_body(seq, record)
+        said = {"user": "", "answer": "", "tool": ""}
+        for text in derived.texts:
+            said[text.kind] += tokens(text.text) + "\n"
+        if any(said.values()):
+            self._connection.execute(
+                "insert into search (rowid, user_text, answer_text, tool_text) values (?, ?, ?, ?)",
+                (seq, said["user"], said["answer"], said["tool"]),
+            )
+
+    def _insert_body(self, seq: int | None, record: Record) -> None:
+        raw, derived = record.raw, record.derived
+        self._connection.execute(
+            "insert into body values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                seq,
+                self._packed(raw.request),
+                self._packed(raw.response),
+                None if derived.request == raw.request else self._packed(derived.request or b"null"),
+                None if derived.response == raw.response else self._packed(derived.response or b"null"),
+                raw.request_type, raw.request_coding, raw.response_type, raw.response_coding,
+                self._packed(_pack(raw.arrivals)) if raw.arrivals else None,
+                "kept",
+            ),
+        )  # fmt: skip
+
+    def _packed(self, body: bytes | None) -> bytes | None:
+        return self._compressor.compress(body) if body else None
+
+
+_COLUMNS = (
+    "id started_at node issuer subject email domain groups credential address user_agent mode outcome code rule reason "
+    "policy provider method host path query observed status request_bytes response_bytes capture_truncated "
+    "upstream_request_id overhead ttft duration changed reader operation request_model response_model stream end_state "
+    "input_tokens output_tokens cached_input_tokens reasoning_tokens usage_source cost_usd thread_id salt "
+    "request_digest response_digest prev_hash hash"
+).split()  # noqa: SIM905 - fifty words read better than fifty strings
+_INSERT = f"insert into exchange ({', '.join(_COLUMNS)}) values ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 - names of our own
+
+
+def _migrate(path: Path, db: Any) -> None:
+    """Bring the schema up to date. The caller holds the recorder's lock, so nobody else does at the same time.
+
+    Raises:
+        StoreProblem: the file is of a newer Sekisho, or no database.
+    """
+    try:
+        version = db.conn.execute("pragma user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise StoreProblem(
+                f"{path} was written by a newer Sekisho (schema {version}, this one knows {SCHEMA_VERSION}). "
+                "Use that version, or another data_dir."
+            )
+        migrations.apply(db)
+        db.conn.execute(f"pragma user_version={SCHEMA_VERSION}")
+        cut = db.conn.execute("select value from meta where name = 'search_tokens'").fetchone()
+    except sqlite3.DatabaseError as broken:
+        raise StoreProblem(
+            f"{path} is not a record that can be used: {broken}. Move it away to begin a new one."
+        ) from broken
+    if cut is None or cut[0] != TOKENS_VERSION:
+        raise StoreProblem(f"{path} was indexed in another way (tokens {cut and cut[0]}). Use another data_dir.")

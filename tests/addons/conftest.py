@@ -1,0 +1,3 @@
+from tests.journeys.conftest import lane, provider
+
+__all__ = ["lane", "provider"]

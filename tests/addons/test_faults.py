@@ -1,0 +1,157 @@
+"""Whatever of ours breaks, the answer is a refusal, the provider sees nothing, and the caller's stream stays whole."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+import addons.gate
+from addons.gate import AccessGate
+from addons.pipeline import Pipeline
+from addons.tee import StreamTee
+from identities.own_token import mint
+from storage.journal.files import journal_dir, journal_files
+from storage.journal.reading import JournalFile, boots
+from storage.journal.rows import Closing, Intent
+from storage.journal.writing import JournalUnavailable
+from tests.addons.running import worker
+from tests.journeys.provider import Provider, streamed
+
+BODY = {"model": "gpt-4o", "stream": True, "messages": [{"role": "user", "content": "x" * 20_000}]}
+
+
+def failing(*_: object, **__: object) -> Any:
+    raise RuntimeError("broken on purpose")
+
+
+async def failing_later(*_: object, **__: object) -> Any:
+    raise RuntimeError("broken on purpose, after a wait")
+
+
+def spoil(part: str, name: str, how: Callable[..., Any] = failing) -> Callable[[Pipeline, AccessGate], None]:
+    def broken(_: Pipeline, gate: AccessGate) -> None:
+        setattr(getattr(gate, part), name, how)
+
+    return broken
+
+
+BREAKS: dict[str, Callable[[Pipeline, AccessGate], None]] = {
+    "destinations": spoil("_destinations", "of"),
+    "a remembered identity": spoil("_verifier", "recall"),
+    "a fresh identity": spoil("_verifier", "identify", failing_later),
+    "rules": spoil("_rules", "decide"),
+    "the intent": spoil("_closer", "commit_intent"),
+    "the way upstream": spoil("_router", "direct"),
+}
+
+
+async def ask(url: str, token: str) -> httpx2.Response:
+    headers = {"authorization": f"Bearer {token}"}
+    # In a thread: anyio does not bear the eager tasks that mitmproxy runs its loop with.
+    return await asyncio.to_thread(
+        httpx2.post, f"{url}/v1/chat/completions", json=BODY, headers=headers, timeout=10, trust_env=False
+    )
+
+
+@pytest.mark.parametrize("what", BREAKS)
+async def test_a_part_that_raises_refuses_and_nothing_goes_upstream(
+    tmp_path: Path, provider: Provider, lane: str, what: str
+) -> None:
+    token = mint(tmp_path / "data", email="ann@example.com", days=1)
+    async with worker(tmp_path, provider.url, lane=lane, broken=BREAKS[what]) as url:
+        answer = await ask(url, token)
+
+    assert answer.status_code >= 500
+    assert answer.json()["error"]["code"] in ("undecided", "checkpoint_error")
+    assert provider.raw == []
+
+
+async def test_a_reader_that_raises_refuses(
+    tmp_path: Path, provider: Provider, lane: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(addons.gate, "read_call", failing)
+    token = mint(tmp_path / "data", email="ann@example.com", days=1)
+    async with worker(tmp_path, provider.url, lane=lane) as url:
+        answer = await ask(url, token)
+
+    assert answer.status_code == 500
+    assert provider.raw == []
+
+
+async def test_a_copy_that_fails_never_touches_the_answer(
+    tmp_path: Path, provider: Provider, lane: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StreamTee, "_keep", failing)
+    provider.answer = streamed(["one", "two"])
+    token = mint(tmp_path / "data", email="ann@example.com", days=1)
+    async with worker(tmp_path, provider.url, lane=lane) as url:
+        answer = await ask(url, token)
+
+    assert answer.content == b"".join(streamed(["one", "two"]).chunks)
+    (closing,) = [row for row in rows(tmp_path) if isinstance(row, Closing)]
+    assert closing.truncated
+    assert closing.observed == "response_ended"
+
+
+async def test_a_journal_that_cannot_be_written_refuses_in_a_gateway(
+    tmp_path: Path, provider: Provider, lane: str
+) -> None:
+    def broken(pipeline: Pipeline, _: AccessGate) -> None:
+        connection = pipeline.journal._connection
+        assert connection is not None
+        connection.execute("pragma max_page_count=2")  # SQLite says "database or disk is full" from here on
+
+    token = mint(tmp_path / "data", email="ann@example.com", days=1)
+    async with worker(tmp_path, provider.url, lane=lane, broken=broken) as url:
+        answer = await ask(url, token)
+
+    assert answer.status_code == 503
+    assert answer.json()["error"]["code"] == "audit_unavailable"
+    assert answer.headers["x-should-retry"] == "true"
+    assert provider.raw == []
+
+
+async def test_a_journal_that_cannot_be_written_lets_a_laptop_pass(
+    tmp_path: Path, provider: Provider, lane: str
+) -> None:
+    def broken(pipeline: Pipeline, _: AccessGate) -> None:
+        connection = pipeline.journal._connection
+        assert connection is not None
+        connection.execute("pragma max_page_count=2")
+
+    provider.answer = streamed(["one"])
+    async with worker(tmp_path, provider.url, lane=lane, profile="local", broken=broken) as url:
+        answer = await ask(url, "sk-own")
+
+    assert answer.status_code == 200
+    assert len(provider.raw) == 1
+
+
+async def test_a_commit_that_fails_late_leaves_a_refusal_on_record(
+    tmp_path: Path, provider: Provider, lane: str
+) -> None:
+    async def unavailable(*_: object) -> None:
+        raise JournalUnavailable("full")
+
+    token = mint(tmp_path / "data", email="ann@example.com", days=1)
+    async with worker(tmp_path, provider.url, lane=lane, broken=spoil("_closer", "commit_intent", unavailable)) as url:
+        await ask(url, token)
+
+    intent, closing = rows(tmp_path)
+    assert isinstance(intent, Intent)
+    assert isinstance(closing, Closing)
+    assert (intent.outcome, intent.code) == ("deny", "audit_unavailable")
+    assert (closing.observed, closing.status) == ("refused", 503)
+
+
+def rows(folder: Path) -> list[object]:
+    found: list[object] = []
+    for boot in boots(journal_dir(folder / "data")):
+        for path in journal_files(boot):
+            file = JournalFile(path)
+            found += [file.row(no)[0] for no, _, _ in file.after(0, 1000)]
+            file.close()
+    return found

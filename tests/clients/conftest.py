@@ -1,0 +1,3 @@
+from tests.journeys.conftest import provider
+
+__all__ = ["provider"]

@@ -1,0 +1,167 @@
+"""The instance as a whole: its processes, its port, its end."""
+
+import http.server
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import httpx2
+
+from tests.journeys.instance import GATEWAY, ROOT, Instance
+from tests.journeys.provider import Provider
+
+
+def test_two_workers_share_one_port_and_one_record(tmp_path: Path, provider: Provider) -> None:
+    with Instance(tmp_path, provider.url, more="workers: 2\n") as instance:
+        assert len(instance.pids("worker")) == 2
+        for _ in range(30):
+            httpx2.get(f"{instance.url}/v1/models")  # a connection each: the kernel deals them out
+        records = instance.recorded(30)
+
+    assert [record["seq"] for record in records] == list(range(1, 31))
+
+
+def test_a_taken_port_is_said_with_the_remedy(tmp_path: Path, provider: Provider) -> None:
+    instance = Instance(tmp_path, provider.url)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", instance.port))
+        taken.listen()
+        done = _serve_once(instance)
+
+    assert done.returncode == 1
+    assert "Cannot listen on 127.0.0.1" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_second_instance_on_the_same_record_is_refused(tmp_path: Path, provider: Provider) -> None:
+    with Instance(tmp_path, provider.url) as first:
+        second = Instance(tmp_path / "second", provider.url) if (tmp_path / "second").mkdir() is None else first
+        text = second.config.read_text(encoding="utf-8")
+        second.config.write_text(text.replace(str(second.data_dir), str(first.data_dir)), encoding="utf-8")
+        done = _serve_once(second)
+
+    assert done.returncode == 1
+    assert "Another Sekisho records into" in done.stderr
+
+
+def test_wrong_settings_end_with_exit_code_2_and_all_problems(tmp_path: Path, provider: Provider) -> None:
+    instance = Instance(tmp_path, provider.url, more="listne: x\nlimits: {body: lots}\n")
+    done = _serve_once(instance)
+
+    assert done.returncode == 2
+    assert "2 problems" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_when_the_supervisor_is_killed_its_processes_end(tmp_path: Path, provider: Provider) -> None:
+    with Instance(tmp_path, provider.url) as instance:
+        httpx2.get(f"{instance.url}/v1/models")
+        assert instance._process is not None
+        os.kill(instance._process.pid, signal.SIGKILL)
+        instance._process.wait()
+        instance.wait_until(lambda: not instance.pids("worker") and not instance.pids("recorder"), 10)
+
+        assert len(instance.records()) == 1
+
+
+def test_an_idle_instance_stops_at_once(tmp_path: Path, provider: Provider, lane: str) -> None:
+    with Instance(tmp_path, provider.url, lane=lane) as instance:
+        assert instance.stop() < 5
+
+
+def test_every_process_names_the_settings_file(tmp_path: Path, provider: Provider) -> None:
+    with Instance(tmp_path, provider.url) as instance:
+        assert len(instance.pids("worker")) == 1
+        assert len(instance.pids("recorder")) == 1
+
+
+def test_nothing_of_the_record_is_readable_for_other_users(tmp_path: Path, provider: Provider) -> None:
+    with Instance(tmp_path, provider.url) as instance:
+        httpx2.get(f"{instance.url}/v1/models")
+        instance.recorded(1)
+
+        assert instance.data_dir.stat().st_mode & 0o077 == 0
+
+
+def test_an_upstream_with_a_certificate_nobody_vouches_for_gets_nothing(tmp_path: Path, lane: str) -> None:
+    import ssl
+
+    folder = tmp_path / "tls"
+    folder.mkdir()
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
+         "subjectAltName=DNS:localhost", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("content-length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    upstream = f"https://localhost:{server.server_address[1]}"
+    try:
+        with Instance(tmp_path, upstream, lane=lane) as instance:
+            refused = httpx2.get(f"{instance.url}/v1/models").status_code
+            (record,) = instance.recorded(1)
+        trusting = tmp_path / "trusting"
+        trusting.mkdir()
+        more = f"providers:\n  openai: {{upstream: '{upstream}', ca_file: '{folder}/cert.pem'}}\n"
+        with Instance(trusting, upstream, lane=lane, more=more) as instance:
+            passed = httpx2.get(f"{instance.url}/v1/models").status_code
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    assert (refused, record["end_state"]) == (502, "upstream_error")
+    assert passed == 200
+    assert asked == ["/v1/models"]
+
+
+def test_callers_may_be_served_over_tls(tmp_path: Path, provider: Provider) -> None:
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
+         "subjectAltName=DNS:localhost", "-keyout", tmp_path / "key.pem", "-out", tmp_path / "cert.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    instance = Instance(tmp_path, provider.url, profile="gateway", more=GATEWAY)
+    text = instance.config.read_text(encoding="utf-8").replace(
+        f"listen: 127.0.0.1:{instance.port}",
+        f"listen: [{{address: '127.0.0.1:{instance.port}', issuers: [own], tls: {{cert: {tmp_path}/cert.pem, key: {tmp_path}/key.pem}}}}]",
+    )
+    instance.config.write_text(text, encoding="utf-8")
+    with instance:
+        import ssl
+
+        context = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
+        headers = {"authorization": f"Bearer {instance.mint('ann@example.com')}", "content-type": "application/json"}
+        url = f"https://localhost:{instance.port}/v1/chat/completions"
+        answer = httpx2.post(url, content=b'{"model":"gpt-4o","messages":[]}', headers=headers, verify=context)
+
+    assert answer.status_code == 200
+    assert len(provider.received) == 1
+
+
+def _serve_once(instance: Instance) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "run_proxy.py", "--config", str(instance.config)],
+        cwd=ROOT, env=instance.environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip

@@ -1,0 +1,72 @@
+"""The addons are ordinary mitmproxy addons: stock mitmdump and mitmweb decide and record just the same."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.journeys.instance import GATEWAY, ROOT, Instance, free_port
+from tests.journeys.provider import Provider, streamed
+
+TOOLS = Path(sys.executable).parent
+
+
+@pytest.mark.parametrize("tool", ["mitmdump", "mitmweb"])
+@pytest.mark.parametrize("mode", ["reverse", "regular"])
+def test_stock_mitmproxy_records_like_sekisho(tmp_path: Path, provider: Provider, tool: str, mode: str) -> None:
+    provider.answer = streamed(["Hi", " there"])
+    instance, port = Instance(tmp_path, provider.url), free_port()
+    web = ["--no-web-open-browser", "--web-port", str(free_port())] if tool == "mitmweb" else []
+    spec = f"reverse:{provider.url}" if mode == "reverse" else "regular"
+    log = instance.log.open("wb")
+    process = subprocess.Popen(
+        [TOOLS / tool, *web, "--mode", spec, "--listen-host", "127.0.0.1", "-p", str(port), "--set",
+         f"confdir={tmp_path}/mitm", "-s", "run_proxy.py"],
+        cwd=ROOT, env={**instance.environment, "SEKISHO_CONFIG": str(instance.config)},
+        stdout=log, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    log.close()
+    try:
+        instance.wait_until(lambda: _listens(port, process), 30)
+        body = {"model": "gpt-4o", "stream": True, "messages": [{"role": "user", "content": "こんにちは"}]}
+        via = {"proxy": f"http://127.0.0.1:{port}"} if mode == "regular" else {}
+        base = provider.url if mode == "regular" else f"http://127.0.0.1:{port}"
+        with httpx2.Client(**via, trust_env=False) as client:  # type: ignore[arg-type] # a proxy or none
+            answer = client.post(f"{base}/v1/chat/completions", json=body)
+        (record,) = instance.recorded(1)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+
+    assert answer.content == b"".join(streamed(["Hi", " there"]).chunks)
+    assert json.loads(provider.received[0].body) == body
+    assert record["end_state"] == "complete"
+    assert record["response"]["choices"][0]["message"]["content"] == "Hi there"
+    assert record["client"]["mode"] == ("reverse" if mode == "reverse" else "forward")
+    assert record["provider"] == "openai"
+
+
+def test_the_gateway_profile_refuses_to_run_inside_stock_mitmproxy(tmp_path: Path, provider: Provider) -> None:
+    instance, port = Instance(tmp_path, provider.url, profile="gateway", more=GATEWAY), free_port()
+    done = subprocess.run(
+        [TOOLS / "mitmdump", "--mode", f"reverse:{provider.url}", "-p", str(port), "-s", "run_proxy.py"],
+        cwd=ROOT, env={**instance.environment, "SEKISHO_CONFIG": str(instance.config)},
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 2
+    assert "would leave the proxy open to everybody" in done.stderr
+
+
+def _listens(port: int, process: "subprocess.Popen[bytes]") -> bool:
+    assert process.poll() is None
+    try:
+        socket.create_connection(("127.0.0.1", port), 0.2).close()
+    except OSError:
+        return False
+    return True

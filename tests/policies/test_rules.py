@@ -1,0 +1,72 @@
+import pytest
+
+from exchange.call import Call
+from exchange.decision import Allow, Decision, Deny
+from exchange.principal import Principal
+from policies.rules import rulebook_from
+from settings.schema import Policies, Profile
+
+
+def answer(
+    rules: list[dict[str, object]], domain: str | None, operation: str, model: str | None, profile: Profile = "gateway"
+) -> Decision:
+    book = rulebook_from(Policies.model_validate({"rules": rules}), profile)
+    call = Call(operation, model, stream=False, inspected=True)  # type: ignore[arg-type] # a table of plain words
+    return book.decide(Principal("ann", None, domain, "own"), call, "openai")
+
+
+EVERYONE = {"name": "everyone", "domains": ["example.com"], "models": ["gpt-4o*"], "operations": ["chat", "responses"]}
+NO_AUDIO = {"name": "no-audio", "action": "deny", "models": ["*audio*"]}
+
+
+@pytest.mark.parametrize(
+    ("rules", "domain", "operation", "model", "code"),
+    [
+        ([EVERYONE], "example.com", "chat", "gpt-4o-mini", None),
+        ([EVERYONE], "example.com", "responses", "gpt-4o", None),
+        ([EVERYONE], "example.com", "chat", "o3", "model_not_allowed"),
+        ([EVERYONE], "example.com", "chat", "GPT-4o", "model_not_allowed"),
+        ([EVERYONE], "example.com", "chat", "xgpt-4o", "model_not_allowed"),
+        ([EVERYONE], "example.com", "chat", "o3\ngpt-4o", "model_not_allowed"),
+        ([EVERYONE], "example.com", "chat", None, "model_not_allowed"),
+        ([EVERYONE], "example.com", "embeddings", "gpt-4o", "operation_not_allowed"),
+        ([EVERYONE], "example.com", "other", None, "path_not_allowed"),
+        ([EVERYONE], "other.example", "chat", "gpt-4o", "domain_not_allowed"),
+        ([EVERYONE], None, "chat", "gpt-4o", "domain_not_allowed"),
+        ([EVERYONE, NO_AUDIO], "example.com", "chat", "gpt-4o-audio", "rule_denied"),
+        ([NO_AUDIO], "example.com", "chat", "gpt-4o", "domain_not_allowed"),
+        ([], "example.com", "chat", "gpt-4o", "domain_not_allowed"),
+        ([{"name": "all"}], "example.com", "chat", "anything", None),
+        ([{"name": "all"}], "example.com", "other", None, "path_not_allowed"),
+        ([{"name": "all", "operations": ["other"]}], "example.com", "other", None, None),
+        ([{"name": "none", "models": []}], "example.com", "chat", "gpt-4o", "model_not_allowed"),
+        ([{"name": "elsewhere", "providers": ["groq"]}], "example.com", "chat", "gpt-4o", "domain_not_allowed"),
+    ],
+)
+def test_what_no_rule_allows_is_denied_in_a_gateway(
+    rules: list[dict[str, object]], domain: str | None, operation: str, model: str | None, code: str | None
+) -> None:
+    decision = answer(rules, domain, operation, model)
+
+    assert (decision.code if isinstance(decision, Deny) else None) == code
+
+
+def test_a_laptop_denies_only_what_a_rule_denies() -> None:
+    assert answer([], None, "chat", "gpt-4o", "local") == Allow("profile/local")
+    assert answer([EVERYONE], None, "other", None, "local") == Allow("profile/local")
+    assert answer([NO_AUDIO], None, "chat", "gpt-audio", "local") == Deny("rule_denied", rule="no-audio")
+
+
+def test_the_first_rule_that_denies_wins_over_every_rule_that_allows() -> None:
+    first, second = {**NO_AUDIO, "name": "first"}, {**NO_AUDIO, "name": "second"}
+
+    assert answer([EVERYONE, first, second], "example.com", "chat", "gpt-4o-audio") == Deny("rule_denied", rule="first")
+
+
+def test_the_digest_names_the_wording_of_the_rules() -> None:
+    one, same, other = (
+        rulebook_from(Policies.model_validate({"rules": r}), "gateway").digest for r in ([EVERYONE], [EVERYONE], [])
+    )
+
+    assert one == same != other
+    assert one.startswith("sha256:")

@@ -1,0 +1,134 @@
+from pathlib import Path
+
+import pytest
+
+from settings.reading import SettingsProblems, parse_settings, read_settings
+from settings.schema import Settings
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(SettingsProblems) as raised:
+        parse_settings(text)
+    return raised.value.problems
+
+
+def test_the_sample_of_the_contract_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
+    settings = parse_settings(
+        """
+        profile: gateway
+        listen: 127.0.0.1:8080
+        data_dir: ./data
+        workers: 1
+        providers:
+          openai: {upstream: https://api.openai.com, api_key: {env: OPENAI_API_KEY}}
+        identity:
+          domains: [example.com]
+          issuers:
+            - {name: own, kind: own_token}
+            - {name: corp, kind: oidc, issuer: https://idp.example.com, audience: sekisho,
+               jwks_url: https://idp.example.com/jwks, header: Authorization}
+        policies:
+          rules:
+            - {name: everyone, domains: [example.com], models: ["gpt-4o*"], operations: [chat, responses]}
+        storage:
+          on_failure: allow
+        """
+    )
+
+    assert str(settings.listen[0].address) == "127.0.0.1:8080"
+    assert settings.providers["openai"].dialect == "openai"
+    assert settings.on_failure == "allow"
+
+
+def test_the_settings_file_in_the_repository_is_the_defaults() -> None:
+    written, default = read_settings(ROOT / "config.yaml"), Settings()
+
+    assert written == default.model_copy(update={"data_dir": written.data_dir})
+
+
+def test_every_setting_stands_in_the_settings_file() -> None:
+    text = (ROOT / "config.yaml").read_text(encoding="utf-8")
+    sections = [
+        Settings,
+        *(type(getattr(Settings(), n)) for n in ("identity", "policies", "storage", "limits", "timeouts")),
+    ]
+
+    missing = [field for section in sections for field in section.model_fields if f"{field}:" not in text]
+
+    assert missing == []
+
+
+def test_all_problems_are_said_at_once_by_path_with_the_remedy() -> None:
+    said = problems(
+        """
+        profile: gatway
+        listne: 127.0.0.1:8080
+        workers: none
+        drain_s: -1
+        limits: {body: lots}
+        providers:
+          openai: {upstream: "http://api.example.com"}
+          groq: {upstream: "https://api.groq.com"}
+        """
+    )
+
+    text = "\n".join(said)
+    assert len(said) >= 6
+    assert "profile" in text
+    assert "listne is no setting" in text
+    assert "limits.body cannot be read. Write it as 64 MiB" in text
+    assert "insecure_upstream: true" in text
+
+
+def test_a_secret_in_the_settings_is_refused_and_not_echoed() -> None:
+    said = "\n".join(problems("providers: {openai: {upstream: 'https://a.example', api_key: sk-inline-canary}}"))
+
+    assert "{env: NAME}" in said
+    assert "sk-inline-canary" not in said
+
+
+def test_a_secret_that_cannot_be_read_is_a_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("NOT_SET_HERE", raising=False)
+    empty = tmp_path / "empty"
+    empty.touch()
+
+    for written in ("{env: NOT_SET_HERE}", f"{{file: {tmp_path}/none}}", f"{{file: {empty}}}"):
+        (said,) = problems(f"providers: {{openai: {{upstream: 'https://a.example', api_key: {written}}}}}")
+        assert said.startswith("providers.openai.api_key names the ")
+
+
+def test_a_gateway_without_issuers_or_domains_says_that_nobody_could_pass() -> None:
+    said = "\n".join(problems("profile: gateway"))
+
+    assert "identity.issuers is empty" in said
+    assert "identity.domains is empty" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("listen: 127.0.0.1:8080\nlisten: 127.0.0.1:9090\n", "duplicate"),
+        ("listen: [", "line"),
+        ("just text", "list of settings"),
+        ("- a\n- b", "list of settings"),
+        ("listen: nowhere", "127.0.0.1:8080"),
+        ("listen: 127.0.0.1:99999", "less than or equal to 65535"),
+        ("providers: {}", "providers"),
+        ("identity: {domains: [com]}", "domains"),
+        ("identity: {issuers: [{name: a, kind: martian}]}", "kind"),
+    ],
+)
+def test_what_cannot_be_read_is_said_in_one_sentence(text: str, words: str) -> None:
+    assert words in "\n".join(problems(text)).lower()
+
+
+def test_a_file_that_does_not_exist_is_said_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(SettingsProblems, match=r"does not exist\. Name one with --config"):
+        read_settings(tmp_path / "none.yaml")
+
+
+def test_an_empty_file_means_the_defaults() -> None:
+    assert parse_settings("") == Settings()

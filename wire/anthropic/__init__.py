@@ -1,0 +1,1 @@
+"""Anthropic's APIs: Messages, the older Text Completions, token counting and batches."""

@@ -1,0 +1,20 @@
+"""Anthropic message batches (`/v1/messages/batches`): many Messages requests in one, answered later.
+
+The answer names the batch; the results are fetched from another path, one JSON object a line.
+"""
+
+from exchange.call import Json, Text
+from wire.anthropic.count_tokens import whole
+from wire.anthropic.fields import items, mapping
+from wire.anthropic.messages import MessageFolder
+from wire.anthropic.turns import request_texts
+from wire.api import Api
+
+
+def texts(body: Json) -> tuple[Text, ...]:
+    """What is new in each of the batch's requests."""
+    requests = items(mapping(body).get("requests"))
+    return tuple(text for each in requests for text in request_texts(mapping(each).get("params")))
+
+
+API = Api(operation="other", folder=MessageFolder, whole=whole, texts=texts, streams=lambda _: False)

@@ -1,0 +1,103 @@
+"""A request body becomes a Call: which model, a stream or not, and the body as JSON."""
+
+from exchange.call import Call, Json
+from wire.api import BodyProblem, Route
+from wire.decoding import ContentDecoder
+from wire.json_body import parse_json
+from wire.multipart import parse_multipart
+from wire.opaque import is_text, media_type, opaque
+from wire.request_encoding import decoded
+
+
+def read_call(
+    route: Route,
+    *,
+    content_type: str | None,
+    content_encoding: str | None,
+    body: bytes,
+    strict: bool,
+    limit: int,
+) -> Call:
+    """What a request asks. `body` as it came over the wire; `limit` bounds what it decodes to, in bytes.
+
+    Strict (the gateway): raises BodyProblem for whatever two readers could read differently. Lenient (the laptop and
+    the recorder): never raises; what cannot be read has `inspected=False` and a body of size and digest.
+    """
+    if strict:
+        return _call(route, _strictly(route, content_type, decoded(body, content_encoding, limit)))
+    plain = _decoded_leniently(body, content_encoding, limit)
+    if plain is None:
+        return _unread(route, content_type, body)
+    try:
+        return _call(route, _leniently(content_type, plain))
+    except BodyProblem:
+        return _unread(route, content_type, plain)
+
+
+def _strictly(route: Route, content_type: str | None, body: bytes) -> Json:
+    media = media_type(content_type)
+    wanted = route.api.media
+    if not body:
+        if wanted == "any":
+            return None
+        raise BodyProblem("bad_multipart" if wanted == "multipart" else "invalid_json")
+    if wanted != "json" and media == "multipart/form-data":
+        return parse_multipart(body, content_type)
+    if media == "application/json":
+        if wanted == "any":
+            return _any_json(body)
+        return parse_json(body, strict=True)
+    if wanted != "any":
+        raise BodyProblem("media_type_not_supported")
+    return opaque(content_type, body, text=is_text(media))
+
+
+def _any_json(body: bytes) -> Json:
+    """An API we do not know may take an array or a string; everything else holds there too."""
+    try:
+        return parse_json(body, strict=True)
+    except BodyProblem as problem:
+        if problem.code != "json_not_object":
+            raise
+        return parse_json(body, strict=False)
+
+
+def _leniently(content_type: str | None, body: bytes) -> Json:
+    media = media_type(content_type)
+    if not body:
+        return None
+    if media == "multipart/form-data":
+        return parse_multipart(body, content_type)
+    if media.endswith("json") or body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
+        return parse_json(body, strict=False)  # curl -d says application/x-www-form-urlencoded of JSON too
+    return opaque(content_type, body, text=is_text(media))
+
+
+def _decoded_leniently(body: bytes, content_encoding: str | None, limit: int) -> bytes | None:
+    decoder = ContentDecoder(content_encoding, limit)
+    plain = b"".join(decoder.feed(body))
+    if decoder.unknown or decoder.broken or decoder.truncated or decoder.oversized:
+        return None
+    return plain
+
+
+def _call(route: Route, body: Json) -> Call:
+    fields = body if isinstance(body, dict) else {}
+    model = fields.get("model")
+    return Call(
+        operation=route.api.operation,
+        request_model=route.model or (model if isinstance(model, str) else None),
+        stream=route.api.streams(fields) if route.stream is None else route.stream,
+        inspected="_sha256" not in fields and (body is not None or route.api.media == "any"),
+        body=body,
+    )
+
+
+def _unread(route: Route, content_type: str | None, body: bytes) -> Call:
+    return Call(
+        operation=route.api.operation,
+        request_model=route.model,
+        stream=bool(route.stream),
+        inspected=False,
+        body=opaque(content_type, body),
+    )

@@ -1,0 +1,1 @@
+"""Google's Gemini APIs, on generativelanguage.googleapis.com and on Vertex AI."""

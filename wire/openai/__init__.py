@@ -1,0 +1,1 @@
+"""OpenAI's APIs, and what the servers that speak like it make of them: one file an API."""
