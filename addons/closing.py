@@ -9,10 +9,13 @@ from mitmproxy import flow as mitmproxy_flow
 from mitmproxy import http
 
 from addons.credentials import shown_query
-from addons.flows import OpenExchange, OpenExchanges
-from exchange.decision import CODES, Allow
+from addons.flows import Destination, OpenExchange, OpenExchanges
+from addons.heads import Head
+from exchange.decision import CODES, Deny
 from storage.journal.rows import Arrivals, Closing, Intent, Observed
 from storage.journal.writing import Journal
+from wire.api import Route
+from wire.other import API as OTHER
 
 _MESSAGES: Final[tuple[tuple[str, Observed], ...]] = (
     ("Client disconnected", "client_gone"),
@@ -48,48 +51,48 @@ class ExchangeCloser:
             JournalUnavailable: it is not.
         """
         seen.journaled = True
-        body = flow.request.raw_content
+        body = flow.request.data.content
         return self._journal.commit(seen.id, self._intent(flow, seen, body), body)
 
     def append_intent(self, flow: http.HTTPFlow, seen: OpenExchange) -> None:
         """The same row, on its way."""
         seen.journaled = True
-        body = flow.request.raw_content
+        body = flow.request.data.content
         self._journal.append(seen.id, self._intent(flow, seen, body), body)
 
     def _intent(self, flow: http.HTTPFlow, seen: OpenExchange, body: bytes | None) -> Intent:
-        request, headers, destination, call = flow.request, flow.request.headers, seen.destination, seen.call
-        assert destination is not None
-        allowed = isinstance(seen.decision, Allow)
-        peer = flow.client_conn.peername
+        call, decision, peer = seen.call, seen.decision, flow.client_conn.peername
         mode = flow.client_conn.proxy_mode.type_name
+        head = seen.head_in or _unread(flow)
+        destination = head.destination
+        denied = decision if type(decision) is Deny else None
         return Intent(
-            number=seen.number,
-            started_at=seen.started_at,
-            node=self._node,
-            principal=seen.principal,
-            credential=seen.credential,
-            address=peer[0] if peer else None,
-            user_agent=headers.get("user-agent"),
-            mode=_MODES.get(mode, mode),
-            outcome="allow" if allowed else "deny",
-            code=getattr(seen.decision, "code", None),
-            rule=seen.decision.rule,
-            reason=getattr(seen.decision, "reason", None),
-            policy=self._policy,
-            provider=destination.provider,
-            dialect=destination.dialect,
-            method=request.method,
-            host=destination.host,
-            path=destination.path,
-            query=shown_query(destination.query),
-            content_type=headers.get("content-type"),
-            content_encoding=headers.get("content-encoding"),
-            body_bytes=len(body or b""),
-            body_kept=body is not None,
-            operation=call.operation if call else seen.route.api.operation if seen.route else "other",
-            request_model=call.request_model if call else None,
-            stream=call.stream if call else False,
+            seen.number,
+            seen.started_at,
+            self._node,
+            seen.principal,
+            seen.credential,
+            peer[0] if peer else None,
+            head.user_agent,
+            _MODES.get(mode, mode),
+            "deny" if denied else "allow",
+            denied.code if denied else None,
+            decision.rule,
+            denied.reason if denied else None,
+            self._policy,
+            destination.provider,
+            destination.dialect,
+            flow.request.data.method.decode("ascii", "replace"),
+            destination.host,
+            destination.path,
+            head.shown_query,
+            head.content_type,
+            head.content_encoding,
+            len(body or b""),
+            body is not None,
+            call.operation if call else head.route.api.operation,
+            call.request_model if call else None,
+            call.stream if call else False,
         )
 
     # -- the closing ------------------------------------------------------------------------------------------------
@@ -151,3 +154,10 @@ class ExchangeCloser:
 def _never_connected(flow: mitmproxy_flow.Flow) -> bool:
     server = flow.server_conn
     return server is None or server.timestamp_tcp_setup is None or bool(server.error)
+
+
+def _unread(flow: http.HTTPFlow) -> Head:
+    """What stands for a head when reading it failed: a fault of ours, and the refusal is owed a row all the same."""
+    path, mark, query = flow.request.path.partition("?")
+    nowhere = Destination("", "openai", "", "", 0, "", path, query if mark else None, known=False)
+    return Head(nowhere, Route(OTHER), None, b"", None, None, None, shown_query(nowhere.query), (), {})

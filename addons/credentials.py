@@ -1,4 +1,4 @@
-"""Keys that callers and providers carry: which header is whose, and how a key is named in the record without being in it."""
+"""Keys that callers and providers carry: which header is whose, and how the record names one without holding it."""
 
 import hmac
 import os

@@ -1,13 +1,17 @@
 """What is known so far of every exchange that is open."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from exchange.call import Call
 from exchange.decision import Decision, Deny
 from exchange.principal import Principal
 from identities.verifier import Identified
 from storage.journal.rows import ReplyHead
-from wire.api import Dialect, Route
+from wire.api import Dialect
+
+if TYPE_CHECKING:
+    from addons.heads import Head
 
 UNDECIDED = Deny("undecided")
 
@@ -43,8 +47,7 @@ class OpenExchange:
     began: float  # monotonic seconds
     decision: Decision = UNDECIDED
     settled: bool = False  # refused for good: no need to read the body
-    destination: Destination | None = None
-    route: Route | None = None
+    head_in: "Head | None" = None
     principal: Principal | None = None
     identified: Identified | None = None
     credential: str | None = None

@@ -7,30 +7,27 @@ request that was identified, understood, decided on and journaled has its refusa
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import uuid_utils
 from mitmproxy import http
-from mitmproxy.proxy.mode_specs import ReverseMode
-from wire.routes import route
 
 from addons.closing import ExchangeCloser
-from addons.credentials import KEY_HEADERS, CredentialNames
-from addons.destinations import Destinations
+from addons.credentials import CredentialNames
 from addons.flows import UNDECIDED, OpenExchange, OpenExchanges
+from addons.heads import Head, Heads
 from addons.refusals import refusal
 from addons.upstream import UpstreamRouter
 from exchange.call import Call
 from exchange.decision import Allow, Deny
 from exchange.principal import Principal
 from identities.refusal import IdentityRefused
-from identities.verifier import Identified, Verifier
+from identities.verifier import Verifier
 from policies.rules import RuleBook
 from storage.journal.writing import JournalUnavailable
 from wire.api import BodyProblem
 from wire.calls import read_call
-from wire.request_head import fields_problem, target_problem
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +42,8 @@ class AccessGate:
         open_exchanges: OpenExchanges,
         *,
         verifier: Verifier,
-        destinations: Destinations,
+        heads: Heads,
+        listeners: Mapping[int, frozenset[str] | None],
         rules: RuleBook,
         router: UpstreamRouter,
         closer: ExchangeCloser,
@@ -56,7 +54,9 @@ class AccessGate:
     ) -> None:
         self._open = open_exchanges
         self._verifier = verifier
-        self._destinations = destinations
+        self._heads = heads
+        self._listeners = listeners  # by port: whose issuers count there; None or absent means all
+        self._shut = refusal(UNDECIDED, "openai", "")
         self._rules = rules
         self._router = router
         self._closer = closer
@@ -72,53 +72,39 @@ class AccessGate:
 
     def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         began = time.perf_counter()
+        flow.response = self._shut
         self._number += 1
         seen = self._open[flow.id] = OpenExchange(uuid_utils.uuid7().bytes, self._number, time.time_ns() // 1000, began)
-        flow.response = refusal(UNDECIDED, "openai", seen.id.hex())
-        request = flow.request
-        asked_of_us = isinstance(flow.client_conn.proxy_mode, ReverseMode)
-        seen.destination = destination = (
-            self._destinations.of(request.path)
-            if asked_of_us
-            else self._destinations.as_asked(request.scheme, request.host, request.port, request.path)
-        )
-        seen.route = route(destination.dialect, request.method, destination.path)
-        fields = request.headers.fields
-        problem = target_problem(
-            request.method,
-            request.path,
-            request.http_version,
-            absolute=asked_of_us and bool(request.data.authority) and not request.is_http2,
-            strict=self._strict,
-        ) or fields_problem(fields, identity_headers=self._verifier.strip, strict=self._strict)
-        if problem is not None:
-            self._refuse(flow, seen, Deny(problem))
+        seen.head_in = head = self._heads.read(flow)
+        if head.problem is not None:
+            self._refuse(flow, seen, Deny(head.problem))
             return None
-        key_header = KEY_HEADERS[destination.dialect]
-        known = self._verifier.recall(fields, key_header=key_header, now=time.time())
-        if known is not None:
-            self._know(seen, known)
-            seen.spent = time.perf_counter() - began
-            return None
-        return self._identify(flow, seen, key_header)
+        issuers = self._listeners.get(flow.client_conn.sockname[1])
+        fields = flow.request.data.headers.fields
+        known = self._verifier.recall(fields, key_header=head.key_header, issuers=issuers, now=time.time())
+        if known is None:
+            return self._identify(flow, seen, head, issuers)
+        seen.identified = known
+        seen.principal = known.principal
+        seen.spent = time.perf_counter() - began
+        return None
 
-    async def _identify(self, flow: http.HTTPFlow, seen: OpenExchange, key_header: bytes) -> None:
+    async def _identify(
+        self, flow: http.HTTPFlow, seen: OpenExchange, head: Head, issuers: frozenset[str] | None
+    ) -> None:
+        fields = flow.request.data.headers.fields
         try:
-            known = await self._verifier.identify(flow.request.headers.fields, key_header=key_header, now=time.time())
+            known = await self._verifier.identify(fields, key_header=head.key_header, issuers=issuers, now=time.time())
         except IdentityRefused as refused:
             if self._local_user is None:
                 self._refuse(flow, seen, Deny(refused.code, reason=refused.reason))
-            else:
-                seen.principal = self._local_user
-                seen.credential = self._credentials.of(flow.request.headers.fields)
+                return
+            seen.principal = self._local_user
+            seen.credential = self._credentials.of(fields)
         else:
-            self._know(seen, known)
+            seen.identified = known
+            seen.principal = known.principal
         seen.spent = time.perf_counter() - seen.began
-
-    @staticmethod
-    def _know(seen: OpenExchange, known: Identified) -> None:
-        seen.identified = known
-        seen.principal = known.principal
 
     # -- the body ---------------------------------------------------------------------------------------------------
 
@@ -127,24 +113,24 @@ class AccessGate:
         if seen is None or seen.settled:
             return None
         seen.asked = time.perf_counter()
-        body = flow.request.raw_content or b""
+        body = flow.request.data.content or b""
         if len(body) > _LARGE:
             return self._pass_large(flow, seen, body)
-        return self._pass(flow, seen, self._read(flow, seen, body))
+        return self._pass(flow, seen, self._read(seen, body))
 
     async def _pass_large(self, flow: http.HTTPFlow, seen: OpenExchange, body: bytes) -> None:
         loop = asyncio.get_running_loop()
-        call = await loop.run_in_executor(self._pool, self._read, flow, seen, body)
+        call = await loop.run_in_executor(self._pool, self._read, seen, body)
         await self._pass(flow, seen, call)
 
-    def _read(self, flow: http.HTTPFlow, seen: OpenExchange, body: bytes) -> Call | Deny:
-        assert seen.route is not None
-        headers = flow.request.headers
+    def _read(self, seen: OpenExchange, body: bytes) -> Call | Deny:
+        head = seen.head_in
+        assert head is not None
         try:
             return read_call(
-                seen.route,
-                content_type=headers.get("content-type"),
-                content_encoding=headers.get("content-encoding"),
+                head.route,
+                content_type=head.content_type,
+                content_encoding=head.content_encoding,
                 body=body,
                 strict=self._strict,
                 limit=self._body_limit,
@@ -154,12 +140,12 @@ class AccessGate:
 
     async def _pass(self, flow: http.HTTPFlow, seen: OpenExchange, call: Call | Deny) -> None:
         assert seen.principal is not None
-        assert seen.destination is not None
+        assert seen.head_in is not None
         if isinstance(call, Deny):
             self._refuse(flow, seen, call)
             return
         seen.call = call
-        decision = self._rules.decide(seen.principal, call, seen.destination.provider)
+        decision = self._rules.decide(seen.principal, call, seen.head_in.destination.provider)
         if not isinstance(decision, Allow):
             self._refuse(flow, seen, decision)
             return
@@ -183,7 +169,7 @@ class AccessGate:
         seen.decision = denied
         seen.settled = True
         seen.spent = time.perf_counter() - seen.began
-        dialect = seen.destination.dialect if seen.destination else "openai"
+        dialect = seen.head_in.destination.dialect if seen.head_in else "openai"
         flow.response = refusal(denied, dialect, seen.id.hex())
 
     def done(self) -> None:

@@ -8,6 +8,7 @@ from addons.credentials import CredentialNames
 from addons.destinations import Destinations
 from addons.flows import OpenExchanges
 from addons.gate import AccessGate, LaneDoor
+from addons.heads import Heads
 from addons.tee import StreamTee
 from addons.upstream import UpstreamRouter
 from exchange.principal import Principal
@@ -51,15 +52,25 @@ def pipeline_from(settings: Settings) -> Pipeline:
         file_limit=settings.storage.journal_file,
         limit=settings.storage.journal_limit,
     )
-    verifier = verifier_from(settings.identity, data_dir=settings.data_dir, profile=settings.profile)
+    verifier = verifier_from(
+        settings.identity,
+        data_dir=settings.data_dir,
+        profile=settings.profile,
+        include_subdomains=settings.identity.include_subdomains,
+    )
     rules = rulebook_from(settings.policies, settings.profile)
     closer = ExchangeCloser(open_exchanges, journal, node=settings.node, policy=rules.digest)
     gate = AccessGate(
         open_exchanges,
         verifier=verifier,
-        destinations=Destinations(settings.providers, settings.default_provider),
+        heads=Heads(Destinations(settings.providers, settings.default_provider), verifier.strip, strict=gateway),
+        listeners={
+            listener.address.port: frozenset(listener.issuers)
+            for listener in settings.listen
+            if listener.issuers is not None
+        },
         rules=rules,
-        router=UpstreamRouter(settings.providers, verifier.strip, own_keys_pass=not gateway),
+        router=UpstreamRouter(settings.providers, own_keys_pass=not gateway),
         closer=closer,
         credentials=CredentialNames(settings.data_dir),
         local_user=None if gateway else Principal(getpass.getuser(), None, None, "local"),

@@ -32,7 +32,7 @@ class StockRecorder:
 
     async def running(self) -> None:
         command = [sys.executable, str(_LAUNCHER), "recorder", "--config", str(self._config.absolute())]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603, ASYNC220 - our own launcher, once
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, process_group=0)  # noqa: S603, ASYNC220 - our own launcher, once
         await self._pipeline.start()
 
     async def done(self) -> None:

@@ -13,7 +13,9 @@ from storage.journal.writing import Journal
 
 log = logging.getLogger(__name__)
 
-_REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid", "x-goog-request-id")
+_REQUEST_IDS = frozenset(
+    {b"x-request-id", b"request-id", b"apim-request-id", b"x-amzn-requestid", b"x-goog-request-id"}
+)
 
 
 class StreamTee:
@@ -49,13 +51,17 @@ class StreamTee:
         seen = self._open.get(flow.id)
         if seen is None or not seen.committed or flow.response is None:
             return
-        headers = flow.response.headers
-        seen.head = ReplyHead(
-            status=flow.response.status_code,
-            content_type=headers.get("content-type"),
-            content_encoding=headers.get("content-encoding"),
-            upstream_request_id=next((headers[name] for name in _REQUEST_IDS if name in headers), None),
-        )
+        data = flow.response.data
+        content_type = content_encoding = request_id = None
+        for name, value in data.headers.fields:
+            low = name.lower()
+            if low == b"content-type":
+                content_type = value.decode("latin-1")
+            elif low == b"content-encoding":
+                content_encoding = value.decode("latin-1")
+            elif low in _REQUEST_IDS and request_id is None:
+                request_id = value.decode("latin-1")
+        seen.head = ReplyHead(data.status_code, content_type, content_encoding, request_id)
         seen.last_flush = time.perf_counter()
         flow.response.stream = copying(lambda chunk: self._keep(seen, chunk), lambda: _gave_up(seen))
 

@@ -1,4 +1,4 @@
-"""The processes of an instance, as the supervisor starts them. A parent that dies takes them along: standard input ends."""
+"""The processes of an instance, as the supervisor starts them. When it dies they end too: standard input closes."""
 
 import logging
 import os
@@ -72,7 +72,7 @@ def recorder(config: Path, ready: int | None) -> int:
     _name("recorder")
     set_up_log()
     _stop_with_parent()
-    os.nice(10)  # a burst passes first; the record catches up
+    os.nice(19)  # a burst passes first; the record catches up
     try:
         run(read_settings(config).data_dir, _ready(ready))
     except (SettingsProblems, StoreProblem) as cannot:

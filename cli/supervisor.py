@@ -40,9 +40,11 @@ class _Child:
             StartFailed: it ended first.
         """
         read, write = os.pipe()
+        # A process group of its own: Ctrl-C is for us, who stop them in order. Not a session of its own: Linux shares
+        # the processor between sessions first, and the recorder's niceness would count for nothing.
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, str(_LAUNCHER), *self._arguments, "--ready", str(write),
-            stdin=asyncio.subprocess.PIPE, pass_fds=[write], start_new_session=True,
+            stdin=asyncio.subprocess.PIPE, pass_fds=[write], process_group=0,
         )  # fmt: skip
         os.close(write)
         said = await asyncio.to_thread(os.read, read, 16)

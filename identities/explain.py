@@ -27,11 +27,17 @@ class Check:
 
 
 def explain(
-    token: str, identity: IdentitySettings, data_dir: Path, now: float, *, include_subdomains: bool = False
+    token: str,
+    identity: IdentitySettings,
+    data_dir: Path,
+    now: float,
+    *,
+    profile: str = "gateway",
+    include_subdomains: bool = False,
 ) -> list[Check]:
     """Every entry of the settings, and how far this token gets with it. Nothing is fetched.
 
-    `token` may have `Bearer ` before it. `now` is Unix time in seconds.
+    `token` may have `Bearer ` before it. `now` is Unix time in seconds, `profile` that of the settings.
     """
     raw = token.strip().encode("utf-8", "replace")
     raw = token_in(b"", raw)
@@ -40,7 +46,8 @@ def explain(
     except IdentityRefused as refused:
         return [Check(None, "shape", False, refused.reason)]
     checks = [Check(None, "shape", True, f"alg {_shown(apart.head, 'alg')}, kid {_shown(apart.head, 'kid')}")]
-    admission = Admission(frozenset(identity.domains), include_subdomains)
+    everybody = profile == "local" and not identity.domains
+    admission = Admission(frozenset(identity.domains), include_subdomains, everybody)
     for settings in identity.issuers:
         try:
             issuer = issuer_from(settings)

@@ -45,7 +45,8 @@ class FileKeys:
     async def find(self, kid: str | None) -> Key | None:
         key = self._known(kid)
         if key is None:
-            await asyncio.shield(self.refresh())
+            # `wait` and not `await`: a look that `stop` cancels must not cancel those who wait for it.
+            await asyncio.wait({self.refresh()})
             key = self._known(kid)
         if key is None and not self._read:
             raise KeysUnavailable

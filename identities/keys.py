@@ -96,7 +96,8 @@ class FetchedKeys:
         if key is not None:
             return key
         if self._may_ask(kid, now):
-            await self._wait_for_fetch()
+            # `wait` and not `await`: a fetch that `stop` cancels must not cancel those who wait for it.
+            await asyncio.wait({self.refresh()}, timeout=self.patience_s)
             key = self._known(kid)
             if key is None and kid is not None and self._got_at is not None and self._got_at >= now:
                 self._remember_unknown(kid, now)  # the set is newer than the question, and does not have it
@@ -128,11 +129,6 @@ class FetchedKeys:
         while len(self._unknown) > _MOST_UNKNOWN:
             self._unknown.popitem(last=False)
 
-    async def _wait_for_fetch(self) -> None:
-        flight = self.refresh()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(flight), self.patience_s)
-
     def refresh(self) -> asyncio.Task[None]:
         """The fetch that is under way, or a new one. It never raises."""
         if self._flight is None or self._flight.done():
@@ -146,7 +142,7 @@ class FetchedKeys:
         self._tried_at = time.monotonic()
         try:
             keys = await off_loop(self._fetch, within=self.deadline_s + 1)
-        except (OSError, NoKeys) as problem:  # FetchFailed and TimeoutError are OSErrors
+        except (OSError, ValueError) as problem:  # FetchFailed, TimeoutError; NoKeys, a bearer_file that is not text
             self._failures += 1
             if self._failures == 1:
                 log.warning("Cannot fetch the keys of issuer %s (%s); %s.", self.name, problem, self._consequence())

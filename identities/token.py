@@ -25,6 +25,8 @@ from identities.refusal import IdentityRefused
 LONGEST = 8192
 """The longest token that is looked at, in bytes: before any parsing, since every caller may send one."""
 
+EARLY = "lies in the future; is a clock wrong?"
+
 _COMPACT = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _PADDED = re.compile(rb"[A-Za-z0-9_-]+={0,2}\.[A-Za-z0-9_-]+={0,2}\.[A-Za-z0-9_-]+={0,2}")
 _KEY_POINTERS = frozenset({"jku", "x5u", "jwk", "x5c", "crit", "b64", "zip"})
@@ -203,7 +205,7 @@ def _check_times(claims: Claims, issuer: Issuer, now: float, skew: float) -> flo
         raise _invalid("the token never expires")
     for name in ("iat", "nbf"):
         if times.get(name, 0.0) > now + skew:
-            raise _invalid(f"{name} lies in the future; is a clock wrong?")
+            raise _invalid(f"{name} {EARLY}")
     if times["exp"] <= now - skew:
         raise IdentityRefused("expired_token", "exp has passed")
     if times["exp"] - times.get("iat", now) > issuer.max_ttl_s:

@@ -26,7 +26,7 @@ from identities.presented import (
 )
 from identities.refusal import IdentityRefused
 from identities.remembered import Identified, Memory, Remembered
-from identities.token import Proof, Unverified, check_head, principal_from, take_apart
+from identities.token import EARLY, Proof, Unverified, check_head, principal_from, take_apart
 from settings.issuers import IssuerSettings, issuer_problems
 
 __all__ = ["Identified", "IdentityRefused", "IdentitySettings", "Verifier", "verifier_from"]
@@ -56,6 +56,9 @@ _TELLING = (
 """Of several entries that refuse one token, the refusal that got farthest is told."""
 
 
+_EARLY_TOKENS = 5
+
+
 class Verifier:
     """Exactly one accepted identity per request. `strip` names the headers (lower-case, `_` as `-`) that carry
     identities, or look as if they did, and never go upstream. `refusals` counts by code."""
@@ -74,6 +77,7 @@ class Verifier:
         self._revoked_subjects: frozenset[str] = frozenset()
         self.strip = KEY_HEADERS | SIGNED_HEADERS | UNSIGNED_HEADERS | {issuer.header for issuer in self._issuers}
         self.refusals: Counter[str] = Counter()
+        self._early = 0
 
     def recall(
         self,
@@ -123,10 +127,14 @@ class Verifier:
             IdentityRefused: with the code the caller is told and the reason for the record.
         """
         try:
-            return await self._identify(fields, key_header, issuers, now)
+            found = await self._identify(fields, key_header, issuers, now)
         except IdentityRefused as refused:
             self.refusals[refused.code] += 1
+            if refused.reason.endswith(EARLY):
+                self._early += 1
             raise
+        self._early = 0
+        return found
 
     async def _identify(
         self,
@@ -219,6 +227,11 @@ class Verifier:
     def key_states(self) -> dict[str, str]:
         """For people and probes: issuer → ready, stale or cold."""
         return {name: keys.state for name, keys in self._keys.items()}
+
+    @property
+    def clock_skew_suspected(self) -> bool:
+        """Have all recent tokens that were truly signed been made in our future? Then it is our clock."""
+        return self._early >= _EARLY_TOKENS
 
     async def start(self) -> None:
         """Begins to fetch keys; returns without waiting for any network. An issuer whose keys have not come yet

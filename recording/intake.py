@@ -134,6 +134,10 @@ class Intake:
                 self._boots[path.name] = BootIntake(path, marks)
         return [(boot, boot.finished(limit)) for boot in self._boots.values()]
 
+    def has_removable(self) -> bool:
+        """Is there a file that is stored whole?"""
+        return any(boot.removable() or boot.over for boot in self._boots.values())
+
     def tidy(self) -> list[tuple[str, str]]:
         """Remove the files that are stored whole. Returns (boot, file) of each."""
         gone: list[tuple[str, str]] = []

@@ -68,15 +68,18 @@ class Recorder:
     def tidy(self) -> None:
         """Remove the journal files that are not needed any more."""
         self._tidied = time.monotonic()
-        if gone := self._intake.tidy():
-            self._insist(partial(self._writer.store, [], [], gone))
+        if not self._intake.has_removable():
+            return
+        self._insist(self._writer.persist)
+        gone = self._intake.tidy()
+        self._insist(partial(self._writer.store, [], [], gone))
 
     def _insist(self, store: Callable[[], None]) -> None:
         """A store that refuses (full disk, locked file) is asked again until it takes the records: they are owed."""
         while True:
             try:
                 store()
-            except sqlite3.Error as cannot:
+            except (sqlite3.Error, OSError) as cannot:
                 log.error("audit.db cannot be written, trying again: %s", cannot)
                 time.sleep(_BACK_OFF)
             else:

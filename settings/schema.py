@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from settings.issuers import IssuerSettings
 from settings.domains import domain_problem
+from settings.issuers import IssuerSettings, issuer_problems
 from settings.secrets import Secret
 from settings.units import Duration, Size
 
@@ -112,6 +112,7 @@ class Identity(_Section):
     """Whose word counts, and which mail domains may pass."""
 
     domains: tuple[str, ...] = ()
+    include_subdomains: bool = False
     issuers: tuple[IssuerSettings, ...] = ()
     clock_skew: Duration = 30.0
 
@@ -120,6 +121,13 @@ class Identity(_Section):
     def _mail_domains(cls, given: tuple[str, ...]) -> tuple[str, ...]:
         said = [f"{domain!r} {why}" for domain in given if (why := domain_problem(domain))]
         if said:
+            raise ValueError("; ".join(said))
+        return given
+
+    @field_validator("issuers")
+    @classmethod
+    def _fit_together(cls, given: tuple[IssuerSettings, ...]) -> tuple[IssuerSettings, ...]:
+        if said := issuer_problems(given):
             raise ValueError("; ".join(said))
         return given
 
@@ -214,7 +222,7 @@ class Settings(_Section):
     @model_validator(mode="after")
     def _names_fit(self) -> Self:
         names = [issuer.name for issuer in self.identity.issuers]
-        problems = [f"identity.issuers: the name {n} stands twice" for n in sorted(set(names)) if names.count(n) > 1]
+        problems: list[str] = []
         for i, listener in enumerate(self.listen):
             problems += [
                 f"listen[{i}].issuers names {n}, which is not under identity.issuers"

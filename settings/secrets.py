@@ -19,8 +19,9 @@ class Secret(BaseModel):
     @classmethod
     def _never_inline(cls, given: object) -> object:
         if isinstance(given, str | int | float):
-            msg = "is written into the settings itself. Put it into the environment or a file: {env: NAME} or {file: PATH}"
-            raise ValueError(msg)
+            raise ValueError(  # noqa: TRY004 - pydantic collects ValueErrors
+                "is written into the settings itself. Put it into the environment or a file: {env: NAME}, {file: PATH}"
+            )
         return given
 
     @model_validator(mode="after")

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, cast
 from mitmproxy.connection import Client, ConnectionState, Server
 
 from lanes import pinned
-from lanes.express.bodies import SizedWalk
-from lanes.express.chunks import ChunkProblem, ChunkWalk
 from lanes.express.head import HeadProblem, RequestHead, parse_request
 from lanes.express.hooks import fire
 from lanes.express.passage import Passage
+from lanes.express.request_body import RequestBody
 from lanes.express.tls import describe
 from lanes.express.writing import whole_message
 
@@ -35,7 +34,7 @@ class Caller(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_body_since",
+        "_body",
         "_buffer",
         "_choked",
         "_deadline",
@@ -43,15 +42,12 @@ class Caller(asyncio.Protocol):
         "_head_since",
         "_mode",
         "_passage",
-        "_pieces",
-        "_received",
         "_running",
         "_since",
         "_started",
         "_state",
         "_transport",
         "_unread",
-        "_walk",
         "conn",
         "destination",
         "lane",
@@ -81,10 +77,7 @@ class Caller(asyncio.Protocol):
         self._since = lane.now()
         self._deadline = 0.0
         self._dropped = 0
-        self._walk: SizedWalk | ChunkWalk | None = None
-        self._pieces: list[bytes] = []
-        self._received = 0
-        self._body_since = 0.0
+        self._body: RequestBody | None = None
 
     # -- the connection ----------------------------------------------------------------------------------------------
 
@@ -131,8 +124,7 @@ class Caller(asyncio.Protocol):
         if passage is not None:
             passage.caller_gone()
         self._buffer = b""
-        self._walk = None
-        self._pieces = []
+        self._body = None
         self.conn.state = ConnectionState.CLOSED
         self.conn.timestamp_end = lane.wall()
         if lane.hooks.client_disconnected:
@@ -165,7 +157,7 @@ class Caller(asyncio.Protocol):
             if not self._running:
                 self._run()
         elif state == _BODY:
-            self._body(data)
+            self._body_came(data)
         elif state == _BUSY:
             self._buffer += data
             if len(self._buffer) > self.lane.limits.pipelined_bytes and not self._choked:
@@ -233,52 +225,36 @@ class Caller(asyncio.Protocol):
             self._buffer = buffer[length:]
             passage.whole(buffer[:length])
             return
-        self._walk = ChunkWalk() if head.chunked else SizedWalk(length)
-        self._pieces = []
-        self._received = 0
-        self._body_since = self.lane.now()
+        self._body = RequestBody(head, self.lane.limits, self.lane.now())
         self._state = _BODY
         if self._choked:
             self._choked = False
             self._transport.resume_reading()
         if buffer:
             self._buffer = b""
-            self._body(buffer)
+            self._body_came(buffer)
         elif head.expects and head.version == b"HTTP/1.1":
             self.write(_CONTINUE)
 
-    def _body(self, data: bytes) -> None:
-        walk = self._walk
+    def _body_came(self, data: bytes) -> None:
+        body = self._body
         passage = self._passage
-        assert walk is not None
+        assert body is not None
         assert passage is not None
-        try:
-            pieces = walk.feed(data)
-        except ChunkProblem:
-            self._turn_away(passage, "bad_request")
-            return
-        self._pieces += pieces
-        for piece in pieces:
-            self._received += len(piece)
-        most = self.lane.limits.body_bytes
-        if self._received > most or (isinstance(walk, ChunkWalk) and walk.overhead > most):
-            self._turn_away(passage, "body_too_large")
-        elif walk.end >= 0:
-            if walk.trailers:
-                self._turn_away(passage, "trailers_not_supported")
-                return
-            body = b"".join(self._pieces)
-            self._pieces = []
-            self._walk = None
-            self._buffer = data[walk.end :]
+        fault = body.feed(data)
+        if fault is not None:
+            self._turn_away(passage, fault)
+        elif body.whole is not None:
+            self._body = None
+            self._buffer = body.rest
             self._state = _BUSY
-            passage.whole(body)
+            passage.whole(body.whole)
 
     def _turn_away(self, passage: Passage, code: str) -> None:
         """Refuse amid a body: from here on what comes is dropped, whatever the hooks of the refusal wait for."""
         self._state = _LINGER
         self._deadline = self.lane.now() + self.lane.limits.linger_seconds
-        self._pieces = []
+        self._body = None
         passage.refuse(code)
 
     def skip_body(self, head: RequestHead) -> bool:
@@ -307,7 +283,7 @@ class Caller(asyncio.Protocol):
             return
         if keep and self._state == _BUSY and not self.lane.draining:
             self._ready()
-        elif expected and not self._unread and not self._buffer:
+        elif (expected or self.lane.draining) and not self._unread and not self._buffer:
             self._close()
         else:
             self._linger()
@@ -333,8 +309,7 @@ class Caller(asyncio.Protocol):
         self._state = _LINGER
         self._deadline = self.lane.now() + self.lane.limits.linger_seconds
         self._buffer = b""
-        self._walk = None
-        self._pieces = []
+        self._body = None
         self._dropped = 0
         if self._choked:
             self._choked = False
@@ -350,8 +325,8 @@ class Caller(asyncio.Protocol):
         self._transport.close()
 
     def close_idle(self) -> None:
-        """For draining: whoever waits for nothing is let go."""
-        if self._state == _HEAD and not self._buffer:
+        """For draining: whoever waits for nothing more than a farewell is let go."""
+        if self._state == _LINGER or (self._state == _HEAD and not self._buffer):
             self._close()
 
     def break_off(self, reset: bool) -> None:
@@ -367,6 +342,10 @@ class Caller(asyncio.Protocol):
         else:
             self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self._transport.close()
+
+    def is_gone(self) -> bool:
+        """Whether writing is pointless; uvloop raises RuntimeError on a closed handle."""
+        return self._state == _CLOSING or self._transport.is_closing()
 
     def abort(self) -> None:
         self._state = _CLOSING
@@ -386,6 +365,8 @@ class Caller(asyncio.Protocol):
         limits = self.lane.limits
         state = self._state
         if self.stalled is not None and now - self.stalled > limits.send_seconds:
+            if self._passage is not None:
+                self._passage.caller_gone()
             self.abort()
         elif state == _HEAD:
             if self._head_since is not None:
@@ -394,7 +375,7 @@ class Caller(asyncio.Protocol):
             elif now - self._since > limits.keep_alive_seconds:
                 self.close_idle()
         elif state == _BODY:
-            if now - self._body_since > limits.body_seconds + self._received / limits.body_rate and self._passage:
+            if self._body is not None and self._passage is not None and self._body.is_late(now):
                 self._turn_away(self._passage, "body_timeout")
         elif state in (_LINGER, _CLOSING) and now > self._deadline:
             self.abort()

@@ -4,8 +4,13 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from lanes.express.bodies import Walk
+from mitmproxy import http
+
+from lanes.express.bodies import SizedWalk, Walk
+from lanes.express.chunks import ChunkWalk
 from lanes.express.framing import BrokenFraming, Framing, Kind
+from lanes.express.head import ReplyHead
+from lanes.express.writing import announced_length, is_untouched
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +78,8 @@ class Stream:
         tail = self._tapped(b"") if self._tap is not None else b""
         framing = self._framing
         if framing is None:
-            if not tail:
-                return out
+            if not tail or self._kind == "until_close":
+                return out + tail
             if self._kind != "chunked" or (self._walk.midway and not pieces):
                 raise BrokenFraming("an addon added to a reply whose framing had gone before")
             out = out[: len(out) - len(data)] + self._reframed(data, pieces, len(pieces), b"")
@@ -130,6 +135,23 @@ class Stream:
 
 def _joined(given: Iterable[bytes] | bytes) -> bytes:
     return given if isinstance(given, bytes) else b"".join(given)
+
+
+def framing_for(
+    walk: Walk, response: http.Response, head: ReplyHead, speaks_chunks: bool
+) -> tuple[Kind, Framing | None]:
+    """How the caller will see the end of a streamed reply. None: as it comes.
+
+    `speaks_chunks`: the caller's request was HTTP/1.1 (RFC 9112 §6.1).
+    """
+    if isinstance(walk, ChunkWalk):
+        return ("chunked", None) if speaks_chunks else ("until_close", Framing("until_close"))
+    if isinstance(walk, SizedWalk):
+        if is_untouched(response, head) or announced_length(response) == head.length:
+            return "sized", None
+        kind: Kind = "chunked" if speaks_chunks else "until_close"  # an addon means to change the size
+        return kind, Framing(kind)
+    return "until_close", None
 
 
 class Kept:

@@ -7,6 +7,8 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
+from lanes.express.probing import probe
+
 type _Address = tuple[int, int, int, str, Any]
 
 
@@ -76,7 +78,7 @@ async def _connect(loop: asyncio.AbstractEventLoop, address: _Address) -> socket
     opened = socket.socket(family, kind, protocol)
     try:
         opened.setblocking(False)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        probe(opened)
         await loop.sock_connect(opened, where)
     except BaseException:
         opened.close()

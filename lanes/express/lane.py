@@ -19,6 +19,7 @@ from lanes.express.hooks import Hook, Hooks, Ran, fire
 from lanes.express.limits import Limits
 from lanes.express.passage import Passage
 from lanes.express.pool import Pool
+from lanes.express.probing import probe
 from lanes.express.tls import verifying
 from lanes.express.upstream import Upstream
 
@@ -35,7 +36,8 @@ class Lane:
     """Add one to the master, before its `mode` option names an `express:` listener.
 
     `upstream_tls(host, port)` gives the context for an https upstream; the default verifies against the system's CAs
-    and takes up sessions again. `listener_tls(host, port)` gives a listener's context, None for plain HTTP.
+    and takes up sessions again. A request is read whole before it goes on (`flow.request.stream` is not honoured): what
+    decides on it must have seen it. `listener_tls(host, port)` gives a listener's context, None for plain HTTP.
     """
 
     name = "express_lane"
@@ -85,6 +87,8 @@ class Lane:
             backlog=4096,
             ssl=self._listener_tls(host, port) if self._listener_tls is not None else None,
         )
+        for opened in server.sockets:
+            probe(opened)
         self._servers.append(server)
         if self._ticker is None:
             self._tick()

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 from mitmproxy.flow import Error
 
 from lanes import pinned
-from lanes.express.bodies import SizedWalk, Walk
-from lanes.express.chunks import ChunkWalk
-from lanes.express.delivery import Delivery, Kept, ReplyTooLarge, Stream
-from lanes.express.framing import BrokenFraming, Framing, Kind
+from lanes.express.bodies import Walk
+from lanes.express.delivery import Delivery, Kept, ReplyTooLarge, Stream, framing_for
+from lanes.express.framing import BrokenFraming, Kind
 from lanes.express.head import HeadProblem, ReplyHead, RequestHead
 from lanes.express.hooks import Ran, fire
-from lanes.express.writing import announced_length, is_untouched, reply_head, request_message, whole_message
+from lanes.express.writing import can_go_as_it_came, request_message, streamed_head, whole_message
 
 if TYPE_CHECKING:
     from lanes.express.caller import Caller
@@ -171,7 +170,7 @@ class Passage:
     def _write_whole(self, keep: bool) -> None:
         flow = self.flow
         caller = self.caller
-        if self._gone or self._was_killed():
+        if self._gone or self._was_killed() or caller.is_gone():
             caller.abort()
             self._leave(keep=False)
             return
@@ -219,7 +218,7 @@ class Passage:
         if not stream or self._bodiless:
             delivery = Kept(self.caller.lane.limits.reply_bytes)
         else:
-            kind, framing = self._framing(walk)
+            kind, framing = framing_for(walk, response, self._reply, self._head.version == b"HTTP/1.1")
             message = self._begin(kind)
             if message is None:
                 return
@@ -228,42 +227,22 @@ class Passage:
         self._delivery = delivery
         self.take = delivery.take
 
-    def _framing(self, walk: Walk) -> tuple[Kind, Framing | None]:
-        """How the caller will see the end. None: as it comes."""
-        speaks_chunks = self._head.version == b"HTTP/1.1"
-        if isinstance(walk, ChunkWalk):
-            return ("chunked", None) if speaks_chunks else ("until_close", Framing("until_close"))
-        if isinstance(walk, SizedWalk):
-            assert self.flow.response is not None
-            response = self.flow.response
-            if response.data.headers.fields is self._reply.fields or announced_length(response) == self._reply.length:
-                return "sized", None
-            kind: Kind = "chunked" if speaks_chunks else "until_close"  # an addon means to change the size
-            return kind, Framing(kind)
-        return "until_close", None
-
     def flush(self) -> None:
         """Nothing of the reply's body came with its head."""
         if isinstance(self._delivery, Stream):
             self._delivery.flush()
 
     def _begin(self, kind: Kind) -> bytes | None:
-        head = self._reply
-        caller = self.caller
         response = self.flow.response
         assert response is not None
-        close = kind == "until_close" or not caller.may_keep(self._head)
+        close = kind == "until_close" or not self.caller.may_keep(self._head)
         self._keep = not close
         self._kind = kind
-        if not close and head.plain and head.version == b"HTTP/1.1" and is_untouched(response, head):
-            message = self._raw_head
-        else:
-            length = head.length if kind == "sized" else None
-            try:
-                message = reply_head(response, length, chunked=kind == "chunked", close=close)
-            except HeadProblem:
-                self.fail("Checkpoint failed: what the addons left of a reply cannot be sent", "checkpoint_error")
-                return None
+        try:
+            message = streamed_head(response, self._reply, self._raw_head, kind, close)
+        except HeadProblem:
+            self.fail("Checkpoint failed: what the addons left of a reply cannot be sent", "checkpoint_error")
+            return None
         self._begun = True
         return message
 
@@ -302,7 +281,7 @@ class Passage:
                 self._leave(keep=True)
             else:
                 self._write_whole(keep=True)
-        elif self._gone or self._was_killed():
+        elif self._gone or self._was_killed() or caller.is_gone():
             caller.abort()
             self._leave(keep=False)
         else:
@@ -312,13 +291,15 @@ class Passage:
 
     def _is_as_it_came(self) -> bool:
         """Whether a reply that was kept whole can be sent in the bytes it came in."""
-        head = self._reply
         response = self.flow.response
-        if response is None or self._gone or self.flow.error is not None or not self.caller.may_keep(self._head):
+        if (
+            response is None
+            or self.caller.is_gone()
+            or self.flow.error is not None
+            or not self.caller.may_keep(self._head)
+        ):
             return False
-        size = len(response.data.content or b"")
-        sized = size == 0 if self._bodiless else size == head.length and not head.chunked
-        return sized and head.plain and head.version == b"HTTP/1.1" and is_untouched(response, head)
+        return can_go_as_it_came(response, self._reply, self._bodiless)
 
     # -- other ends --------------------------------------------------------------------------------------------------
 

@@ -106,7 +106,9 @@ class Upstream(asyncio.Protocol):
         return self.passage is not None and not self._paused and not self._waiting
 
     def go_on(self) -> None:
-        """The hook that held the reply is done."""
+        """The hook that held the reply is done. Does nothing when it did not wait after all."""
+        if not self._waiting:
+            return
         self._waiting = False
         held, self._held = self._held, b""
         self._rest(held)

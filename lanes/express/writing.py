@@ -4,14 +4,17 @@ Each goes without what concerned the other connection alone.
 """
 
 import functools
+import re
 
 from mitmproxy import http
 
+from lanes.express.framing import Kind
 from lanes.express.head import HOP_BY_HOP, Fields, HeadProblem, ReplyHead, is_whole, lower, named_in_connection
 
 _DEFAULT_PORTS = {b"http": 80, b"https": 443}
 _NOT_UPSTREAM = HOP_BY_HOP | {b"host", b"content-length", b"expect"}
 _NOT_TO_CALLER = (HOP_BY_HOP - {b"trailer"}) | {b"content-length"}
+_PATH = re.compile(rb"/[\x21-\x7e]*")
 _WITH_BODY = frozenset({b"POST", b"PUT", b"PATCH"})
 BODILESS = frozenset({204, 304})
 
@@ -32,7 +35,7 @@ def request_message(request: http.Request) -> bytes:
     """Head and body for the upstream, origin-form, sized. Raises HeadProblem: what the addons left cannot be sent."""
     data = request.data
     method, path, body = data.method, data.path, data.content or b""
-    if not (path.startswith(b"/") or (path == b"*" and method == b"OPTIONS")) or b" " in path:
+    if _PATH.fullmatch(path) is None and (path != b"*" or method != b"OPTIONS"):
         raise HeadProblem("bad_path")
     fields: Fields = data.headers.fields
     host = b"Host: " + authority(data.scheme, data.host, data.port)
@@ -83,6 +86,20 @@ def reply_head(response: http.Response, length: int | None, chunked: bool, close
     if not is_whole(head, len(out) - 1):
         raise HeadProblem("checkpoint_error")
     return head + b"\r\n\r\n"
+
+
+def streamed_head(response: http.Response, head: ReplyHead, raw: bytes, kind: Kind, close: bool) -> bytes:
+    """The head of a reply whose body follows; `raw`, its very bytes, where nothing changed. Raises HeadProblem."""
+    if not close and head.plain and head.version == b"HTTP/1.1" and is_untouched(response, head):
+        return raw
+    return reply_head(response, head.length if kind == "sized" else None, chunked=kind == "chunked", close=close)
+
+
+def can_go_as_it_came(response: http.Response, head: ReplyHead, bodiless: bool) -> bool:
+    """Whether the raw head fits a reply that was kept whole."""
+    size = len(response.data.content or b"")
+    sized = size == 0 if bodiless else size == head.length and not head.chunked
+    return sized and head.plain and head.version == b"HTTP/1.1" and is_untouched(response, head)
 
 
 def is_untouched(response: http.Response, head: ReplyHead) -> bool:

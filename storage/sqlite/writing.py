@@ -1,5 +1,6 @@
 """The recorder's end of audit.db: records in, linked and indexed, in one transaction with the journal's cursor."""
 
+import os
 import secrets
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -35,6 +36,7 @@ class AuditWriter:
     def __init__(self, path: Path, *, reader_version: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.touch(mode=0o600)
+        self._path = path
         self._db = open_for_writing(path)
         _migrate(path, self._db)
         self._connection = self._db.conn
@@ -80,6 +82,18 @@ class AuditWriter:
             if self._connection.in_transaction:
                 execute("rollback")
             raise
+
+    def persist(self) -> None:
+        """Wait until the disk has all that was stored. Only then may the journal let go of it."""
+        # SQLite takes its locks on the database and on -shm, so that opening -wal once more disturbs none of them.
+        try:
+            descriptor = os.open(f"{self._path}-wal", os.O_RDONLY)
+        except FileNotFoundError:
+            return  # all of it was folded into the database, which waits for the disk
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def _head(self, node: str) -> str:
         if (known := self._heads.get(node)) is None:

@@ -39,7 +39,7 @@ def spoil(part: str, name: str, how: Callable[..., Any] = failing) -> Callable[[
 
 
 BREAKS: dict[str, Callable[[Pipeline, AccessGate], None]] = {
-    "destinations": spoil("_destinations", "of"),
+    "the head": spoil("_heads", "read"),
     "a remembered identity": spoil("_verifier", "recall"),
     "a fresh identity": spoil("_verifier", "identify", failing_later),
     "rules": spoil("_rules", "decide"),

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,13 +13,14 @@ type Behaviour = Callable[[socket.socket, str], None]
 class KeyServer:
     """Answers each connection by `behave(connection, path)`, and counts them."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.behave: Behaviour = serving(b"{}")
         self.asked: list[str] = []
         self.heads: list[str] = []
-        self._open: set[socket.socket] = set()
+        self._open: list[socket.socket] = []
         threading.Thread(target=self._serve, daemon=True).start()
 
     def url(self, path: str = "/jwks") -> str:
@@ -33,8 +35,8 @@ class KeyServer:
             threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
 
     def _answer(self, connection: socket.socket) -> None:
-        self._open.add(connection)
-        with connection, contextlib.suppress(OSError):
+        self._open.append(connection)
+        with contextlib.suppress(OSError), self._secured(connection) as connection:
             head = b""
             while b"\r\n\r\n" not in head:
                 got = connection.recv(4096)
@@ -45,19 +47,21 @@ class KeyServer:
             self.asked.append(path)
             self.heads.append(head.decode())
             self.behave(connection, path)
-        self._open.discard(connection)
+
+    def _secured(self, connection: socket.socket) -> socket.socket:
+        return self._tls.wrap_socket(connection, server_side=True) if self._tls else connection
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        for connection in list(self._open):
+        for connection in self._open:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
 
 @contextlib.contextmanager
-def key_server() -> Iterator[KeyServer]:
-    server = KeyServer()
+def key_server(tls: ssl.SSLContext | None = None) -> Iterator[KeyServer]:
+    server = KeyServer(tls)
     try:
         yield server
     finally:

@@ -13,7 +13,9 @@ import pytest
 
 from identities.issuer import JwksUrl
 from identities.jwk import Key, KeyRules
+from identities.key_files import FileKeys
 from identities.keys import FetchedKeys, KeysUnavailable
+from tests.identities.certificates import authority, server_tls
 from tests.identities.key_server import (
     Behaviour,
     KeyServer,
@@ -311,3 +313,53 @@ async def test_an_endpoint_that_wants_a_token_gets_it(tmp_path: Path, server: Ke
     assert server.asked == ["/openid/v1/jwks"]
     assert "authorization: bearer pod-token" in server.heads[0].lower()
     await one.stop()
+
+
+async def test_keys_in_a_file_are_read_again_when_it_changes_and_kept_when_it_breaks(tmp_path: Path) -> None:
+    path = tmp_path / "jwks.json"
+    path.write_bytes(ONE)
+    one = FileKeys("corp", path, KeyRules(("RS256",)), look_s=0.02)
+    await one.start()
+    try:
+        path.write_bytes(TWO)
+        assert isinstance(await one.find("k2"), Key)
+        before = one.generation
+        for broken in (b"", b"<html>", b'{"keys":[]}'):
+            path.write_bytes(broken)
+            await asyncio.sleep(0.05)
+            assert isinstance(await one.find("k1"), Key)
+        assert one.generation == before
+        path.write_bytes(ROTATED)
+        for _ in range(100):
+            if one.generation > before:
+                break
+            await asyncio.sleep(0.02)
+        assert await one.find("k1") is None
+    finally:
+        await one.stop()
+
+
+async def test_a_file_that_is_not_there_makes_a_cold_issuer_until_it_comes(tmp_path: Path) -> None:
+    path = tmp_path / "jwks.json"
+    one = FileKeys("corp", path, KeyRules(("RS256",)))
+    with pytest.raises(KeysUnavailable):
+        await one.find("k1")
+    path.write_bytes(ONE)
+    assert isinstance(await one.find("k1"), Key)
+
+
+@pytest.mark.parametrize(
+    ("certified", "trusted", "expected"),
+    [("localhost", True, "a key"), ("localhost", False, "unavailable"), ("other.test", True, "unavailable")],
+    ids=["its own authority", "nobody's", "another host's"],
+)
+async def test_keys_come_only_from_whom_the_certificate_names(
+    tmp_path: Path, certified: str, trusted: bool, expected: str
+) -> None:
+    ca_file = authority(tmp_path)
+    with key_server(server_tls(tmp_path, certified)) as server:
+        server.behave = serving(ONE)
+        url = f"https://localhost:{server.port}/jwks"
+        one = FetchedKeys("corp", JwksUrl(url, ca_file=ca_file if trusted else None), KeyRules(("RS256",)))
+        assert await found(one) == expected
+        await one.stop()

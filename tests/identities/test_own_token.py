@@ -139,6 +139,13 @@ def test_explain_says_which_entry_fits_and_which_check_fails(tmp_path: Path) -> 
     assert said("no token", tmp_path, NOW, *entries) == [(None, "shape", False)]
 
 
+def test_explain_admits_everybody_where_the_laptop_does(tmp_path: Path) -> None:
+    identity = Identity.model_validate({"issuers": [OWN]})
+    shown = mint(tmp_path, email="ann@anywhere.org", days=1)
+    assert explain(shown, identity, tmp_path, time.time(), profile="local")[-1].passed
+    assert explain(shown, identity, tmp_path, time.time())[-1].name == "domain_not_allowed"
+
+
 def test_explain_judges_the_claims_where_no_key_is_at_hand(tmp_path: Path) -> None:
     entry = {"name": "corp", "kind": "oidc", "issuer": "https://idp.example.com", "audience": "sekisho"}
     assert said(token(), tmp_path, NOW, entry)[-2:] == [("corp", "key", None), ("corp", "claims", None)]

@@ -1,17 +1,21 @@
 """IDENTITY D: which header counts, exactly one identity, and what is remembered."""
 
+import asyncio
 import base64
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from exchange.decision import CODES
 from identities.own_token import mint, rotate
 from identities.remembered import Remembered
 from identities.verifier import verifier_from
 from settings.schema import Identity
-from tests.identities.minting import NOW, answer, bearer, claims, corp, public_jwk, rsa_key, token, verifier
+from tests.identities.minting import NOW, answer, b64, bearer, claims, corp, public_jwk, rsa_key, token, verifier
 
 ANN = token()
 BOB = token(claims(sub="u-bob", email="bob@example.com"))
@@ -229,6 +233,46 @@ async def test_of_several_entries_the_refusal_that_got_farthest_is_told(tmp_path
     assert await answer(one, bearer(token(claims(email="ann@evil.org")))) == "domain_not_allowed"
     assert await answer(one, bearer(ANN)) == "ann@example.com"
     assert one.refusals == {"domain_not_allowed": 1}
+
+
+async def test_b18_a_clock_that_is_behind_is_suspected(tmp_path: Path) -> None:
+    one = verifier(tmp_path, corp(tmp_path))
+    for _ in range(5):
+        assert not one.clock_skew_suspected
+        assert await answer(one, bearer(ANN), now=NOW - 600) == "invalid_token"
+    assert one.clock_skew_suspected
+    assert await answer(one, bearer(ANN)) == "ann@example.com"
+    assert not one.clock_skew_suspected
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([b"authorization", b"x-api-key", b"X_Edge_Jwt", b"x-edge-jwt", b"cookie", b"\xff"]),
+            st.one_of(
+                st.binary(),
+                st.binary().map(lambda raw: b"Bearer " + raw),
+                st.builds(
+                    lambda at, raw: b"Bearer " + ANN[:at].encode() + raw + ANN[at:].encode(),
+                    st.integers(0, len(ANN)),
+                    st.binary(min_size=1, max_size=3),
+                ),
+                st.builds(
+                    lambda parts: ".".join(b64(part) for part in parts).encode(),
+                    st.lists(st.one_of(st.binary(), st.text().map(str.encode)), min_size=1, max_size=4),
+                ),
+            ),
+        ),
+        max_size=3,
+    )
+)
+def test_whatever_comes_is_identified_or_refused_and_never_raises_anything_else(
+    tmp_path: Path, fields: list[tuple[bytes, bytes]]
+) -> None:
+    one = verifier(tmp_path, corp(tmp_path), edge(tmp_path))
+    assert one.recall(fields, key_header=b"x-api-key", now=NOW) is None
+    assert asyncio.run(answer(one, *fields, key_header=b"x-api-key")) in CODES
 
 
 async def test_a_key_whose_private_half_is_public_proves_nothing_in_a_gateway(

@@ -225,8 +225,8 @@ def test_a_recorder_killed_again_and_again_stores_everything_once(tmp_path: Path
         for round_ in range(4):
             for _ in range(15):
                 read_until(connect(instance), b"0\r\n\r\n")
-            os.kill(instance.pids("recorder")[0], signal.SIGKILL)
-            instance.wait_until(lambda: bool(instance.pids("recorder")), 10)
+            killed = instance.kill("recorder")
+            instance.wait_until(lambda killed=killed: instance.pids("recorder") not in ([], [killed]), 15)
             time.sleep(0.3 * round_)
         slow.close()
         records = instance.recorded(61, within=20)

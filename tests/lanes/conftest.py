@@ -125,7 +125,7 @@ async def road() -> AsyncIterator[Build]:
         master = Master(options.Options())
         lane = Lane(door or OpenDoor(), limits, **tls)
         witness = Witness()
-        master.addons.add(lane, witness, *addons)  # type: ignore[no-untyped-call]
+        master.addons.add(lane, witness, *addons)
         lane.resolve()
         mode = ExpressMode.parse(f"express:http://127.0.0.1:{upstream.port}")
         server = await lane.listen("127.0.0.1", 0, mode)

@@ -206,9 +206,10 @@ async def test_a_refused_caller_that_goes_on_sending_gets_its_answer_and_costs_n
         pass
     assert sent < 32 << 20
     try:
-        assert (await caller.response()).status == 401
+        answer = (await caller.response()).raw
     except CutOff as cut:  # the reset overtook the answer, as it may when a caller never stops
-        assert cut.got in (b"",) or cut.got.startswith(b"HTTP/1.1 401")
+        answer = cut.got or b"HTTP/1.1 401"
+    assert answer.startswith(b"HTTP/1.1 401")
 
 
 async def test_a_small_refused_body_keeps_the_connection(road: Build) -> None:

@@ -104,7 +104,7 @@ class Got:
         return next((v for k, v in fields(self.head) if k == name.lower()), None)
 
 
-class CutOff(Exception):
+class CutOff(Exception):  # noqa: N818 - says what happened
     """The connection ended amid a response. `got` is what came."""
 
     def __init__(self, got: bytes) -> None:

@@ -44,7 +44,10 @@ class Extra:
 
     def failed(self, error: Json) -> None:
         """An error event came."""
-        self.errors.append(error)
+        if len(self.errors) < KEPT:
+            self.errors.append(error)
+        else:
+            self.count("errors_not_kept")
 
     def keep(self, name: str, value: Json) -> None:
         """Keep a value in the list of that name."""

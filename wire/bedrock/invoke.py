@@ -1,7 +1,8 @@
 """Amazon Bedrock InvokeModel and InvokeModelWithResponseStream: the model's own format, in Bedrock's frames.
 
 Each `chunk` frame's payload is `{"bytes": base64(event JSON), "p": padding}`. Anthropic's models send the events of
-Messages, Amazon Nova those of Converse; the others send objects whose text fields are pieces.
+Messages, Amazon Nova those of Converse, OpenAI's and others the chunks of chat completions; the rest send objects
+whose text fields are pieces.
 """
 
 import base64
@@ -16,10 +17,12 @@ from wire.anthropic.messages import MessageFolder
 from wire.anthropic.turns import kept
 from wire.api import Api, Event
 from wire.bedrock import converse, pieces
+from wire.bedrock.chat_pieces import ChatPieces
 from wire.bedrock.converse import ConverseFolder, exception_of, streams
 from wire.bedrock.pieces import PiecesFolder
+from wire.openai import chat
 
-type _Inner = MessageFolder | ConverseFolder | PiecesFolder
+type _Inner = MessageFolder | ConverseFolder | ChatPieces | PiecesFolder
 
 
 class InvokeFolder:
@@ -57,6 +60,8 @@ class InvokeFolder:
             return MessageFolder(self._extra)
         if first.keys() & converse.KINDS:
             return ConverseFolder(self._extra)
+        if "choices" in first:
+            return ChatPieces(self._extra)
         return PiecesFolder(self._extra)
 
     def close(self) -> Reply:
@@ -69,6 +74,8 @@ def whole(body: Json) -> Reply:
         return Reply(response=body, ended="terminal")
     if body.get("type") == "message":
         return messages.whole(body)
+    if "choices" in body:
+        return chat.API.whole(body)
     return converse.whole(body) if "output" in body else pieces.whole(body)
 
 

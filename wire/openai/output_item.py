@@ -29,7 +29,7 @@ class Part:
         if isinstance(piece, str):
             self._pieces.append(piece)
         if isinstance(logprobs, list) and logprobs:
-            self._base["logprobs"] = [*items(self._base.get("logprobs")), *logprobs]
+            self._list("logprobs").extend(logprobs)
 
     def settle(self, text: Json) -> None:
         """`.done`: the text is this, whatever the deltas were."""
@@ -38,12 +38,18 @@ class Part:
             self._base[self._key] = text
 
     def annotate(self, place: int | None, annotation: Json) -> None:
-        notes = list(items(self._base.get("annotations")))
+        notes = self._list("annotations")
         if place is not None and place < len(notes):
             notes[place] = annotation
         else:
             notes.append(annotation)
-        self._base["annotations"] = notes
+
+    def _list(self, name: str) -> list[Json]:
+        """A list inside the part that is ours to extend; what stood there before came parsed, and is ours as well."""
+        held = self._base.get(name)
+        if not isinstance(held, list):
+            held = self._base[name] = []
+        return held
 
     def close(self) -> dict[str, Json]:
         if self._pieces:
@@ -112,8 +118,10 @@ def _get(value: Json, path: tuple[str | int, ...]) -> Json:
     for step in path:
         if isinstance(step, str):
             value = mapping(value).get(step)
+        elif isinstance(value, list) and step < len(value):
+            value = value[step]
         else:
-            value = dict(enumerate(items(value))).get(step)
+            return None
     return value
 
 

@@ -1,0 +1,108 @@
+"""What the head of a request says. Clients send nearly the same head each time: it is worked out once for all."""
+
+from dataclasses import dataclass
+
+from mitmproxy import http
+from mitmproxy.proxy.mode_specs import ReverseMode
+
+from addons.credentials import KEY_HEADERS, shown_query
+from addons.destinations import Destinations
+from addons.flows import Destination
+from identities.presented import UNSIGNED_PREFIXES, one_name
+from wire.api import Route
+from wire.request_head import fields_problem, target_problem
+from wire.routes import route
+
+type Fields = tuple[tuple[bytes, bytes], ...]
+
+_REMEMBERED_BYTES = 4 << 20
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+_NEVER = frozenset({b"cookie", b"proxy-authorization", b"proxy-connection"})
+
+
+@dataclass(slots=True, eq=False)
+class Head:
+    """A head, understood. `fields` may go upstream, but for the keys and identities of callers still among them."""
+
+    destination: Destination
+    route: Route
+    problem: str | None  # a code: it may not pass, whoever sent it
+    key_header: bytes
+    content_type: str | None
+    content_encoding: str | None
+    user_agent: str | None
+    shown_query: str | None
+    fields: Fields
+    onward: dict[tuple[bytes, ...], Fields]  # by the headers that carried the identity: filled in by the router
+
+
+class Heads:
+    """Reads heads, and remembers them.
+
+    Args:
+        destinations: where requests go.
+        strip: header names (lower-case, `_` as `-`) that never go upstream, but for keys of the API itself.
+        strict: a gateway refuses what has two readings; a laptop only what cannot be forwarded.
+    """
+
+    def __init__(self, destinations: Destinations, strip: frozenset[bytes], *, strict: bool) -> None:
+        self._destinations = destinations
+        self._identity = strip
+        self._strip = (strip - frozenset(KEY_HEADERS.values())) | _NEVER
+        self._strict = strict
+        self._remembered: dict[object, Head] = {}
+        self._bytes = 0
+
+    def read(self, flow: http.HTTPFlow) -> Head:
+        """The head of this flow's request."""
+        data = flow.request.data
+        fields = data.headers.fields
+        alike = tuple([field for field in fields if field[0].lower() != b"content-length"])
+        line = (data.method, data.path, data.http_version, data.authority, data.host, data.port, data.scheme)
+        key = (line, flow.client_conn.proxy_mode, alike)
+        if (known := self._remembered.get(key)) is not None:
+            return known
+        head = self._read(flow, fields)
+        size = len(data.path) + sum(len(name) + len(value) for name, value in fields)
+        self._bytes += size
+        if self._bytes > _REMEMBERED_BYTES:
+            self._remembered.clear()
+            self._bytes = size
+        self._remembered[key] = head
+        return head
+
+    def _read(self, flow: http.HTTPFlow, fields: Fields) -> Head:
+        request = flow.request
+        asked_of_us = isinstance(flow.client_conn.proxy_mode, ReverseMode)
+        destination = (
+            self._destinations.of(request.path)
+            if asked_of_us
+            else self._destinations.as_asked(request.scheme, request.host, request.port, request.path)
+        )
+        problem = target_problem(
+            request.method,
+            request.path,
+            request.http_version,
+            absolute=asked_of_us and bool(request.data.authority) and not request.is_http2,
+            strict=self._strict,
+        ) or fields_problem(fields, identity_headers=self._identity, strict=self._strict)
+        return Head(
+            destination=destination,
+            route=route(destination.dialect, request.method, destination.path),
+            problem=problem,
+            key_header=KEY_HEADERS[destination.dialect],
+            content_type=request.headers.get("content-type"),
+            content_encoding=request.headers.get("content-encoding"),
+            user_agent=request.headers.get("user-agent"),
+            shown_query=shown_query(destination.query),
+            fields=tuple(field for field in fields if self._may_go_on(one_name(field[0]))),
+            onward={},
+        )
+
+    def _may_go_on(self, name: bytes) -> bool:
+        return name not in self._strip and name not in _FRAMING and not name.startswith(UNSIGNED_PREFIXES)
+
+
+def framing(fields: Fields) -> Fields:
+    """The fields that say where the body ends: a request's own, never remembered."""
+    return tuple([field for field in fields if field[0].lower() in _FRAMING])

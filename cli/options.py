@@ -1,0 +1,39 @@
+"""The options that many commands have, and the settings they lead to."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from settings.schema import Settings
+
+
+def _or_the_one_before_the_command(ctx: typer.Context, given: Path | None) -> Path | None:
+    """`sekisho --config X tail` is `sekisho tail --config X`."""
+    return given if given is not None else ctx.find_root().params.get("config")
+
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="PATH",
+        help="The settings file. Default: $SEKISHO_CONFIG, else config.yaml.",
+        show_default=False,
+        callback=_or_the_one_before_the_command,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, as in the export.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="The exchange's id; its first characters will do.")]
+
+
+def settings_at(config: Path | None) -> "Settings":
+    """The settings of this command.
+
+    Raises:
+        SettingsProblems: they cannot be used.
+    """
+    from settings.reading import read_settings, settings_path
+
+    return read_settings(settings_path(config))

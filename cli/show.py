@@ -1,0 +1,100 @@
+"""`sekisho show`: one exchange, or a whole thread, for reading; or its record, or its exact bytes."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from cli.failure import Failed, WrongUse
+from cli.options import AsJson, Config, Id, settings_at
+
+if TYPE_CHECKING:
+    from storage.sqlite.reading import AuditReader, RawBody
+
+Side = Literal["request", "response"]
+
+
+def show(
+    exchange: Id,
+    config: Config = None,
+    as_json: AsJson = False,
+    raw: Annotated[Side | None, typer.Option("--raw", help="The exact bytes, as they came over the wire.")] = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Where --raw goes instead of stdout.")] = None,
+) -> None:
+    """Show one exchange: who, what, the decision, how it ended, and the conversation.
+
+    The id of a thread shows all its exchanges. Control characters in what was said are made visible.
+    """
+    from cli.exchange_page import exchange_page
+    from cli.record import read_record
+    from cli.terminal import out, write_json
+    from storage.sqlite.reading import AuditReader
+
+    if to is not None and raw is None:
+        raise WrongUse("--to names where --raw goes. Add --raw request or --raw response.")
+    if as_json and raw is not None:
+        raise WrongUse("--json and --raw are two different views. Choose one.")
+    reader = AuditReader(settings_at(config).data_dir)
+    try:
+        lines = found(reader, exchange)
+        if raw is not None:
+            _write(kept_bytes(reader, lines, exchange, raw), raw, to)
+            return
+    finally:
+        reader.close()
+    console = out()
+    for i, line in enumerate(lines):
+        if as_json:
+            write_json(line)
+            continue
+        if i:
+            console.print()
+        for paragraph in exchange_page(read_record(line)):
+            console.print(paragraph, overflow="ignore")
+
+
+def found(reader: "AuditReader", given: str) -> list[bytes]:
+    """The records of this id, as lines of JSON.
+
+    Raises:
+        StoreProblem: it is no id, or fits several exchanges.
+        Failed: there is none.
+    """
+    lines = reader.find(given)
+    if not lines:
+        raise Failed(f"There is no exchange {given}. Copy an id from `sekisho tail`.")
+    return lines
+
+
+def kept_bytes(reader: "AuditReader", lines: list[bytes], given: str, side: Side) -> "RawBody":
+    """One exchange's exact bytes.
+
+    Raises:
+        Failed: they are not kept, or `given` names a thread of several exchanges.
+    """
+    from cli.record import read_record
+
+    if len(lines) > 1:
+        raise Failed(f"{given} is a thread of {len(lines)} exchanges. Name one of them.")
+    record = read_record(lines[0])
+    body = reader.raw(record.id, side)
+    if body.state != "kept":
+        raise Failed(f"The exact bytes of this exchange are not there any more: raw is {body.state}.")
+    return body
+
+
+def _write(body: "RawBody", side: Side, to: Path | None) -> None:
+    from cli.terminal import err, is_plain, write_bytes
+
+    if not body.content:
+        err().print(f"The {side} had no body.")
+    if to is not None:
+        with os.fdopen(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(body.content)
+        return
+    if sys.stdout.isatty() and not is_plain(body.content):
+        coding = f" ({body.content_encoding})" if body.content_encoding else ""
+        raise Failed(f"These bytes{coding} are not for a terminal. Send them elsewhere with --to FILE, or a pipe.")
+    write_bytes(body.content)

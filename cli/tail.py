@@ -1,0 +1,112 @@
+"""`sekisho tail`: one line per exchange, as they end."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.options import AsJson, Config, settings_at
+
+_LOOK = 0.25  # seconds between two looks
+_PATIENCE = 5.0  # seconds that a record may take from being a file to being readable
+
+
+def tail(
+    config: Config = None,
+    number: Annotated[int, typer.Option("-n", "--lines", min=0, metavar="N", help="Begin with the last N.")] = 10,
+    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Go on as exchanges end.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Show exchanges as they end, one line each.
+
+    Time, id, who, operation, model, how it went, tokens in→out, duration, and the first words of the question.
+    Ctrl-C ends it.
+    """
+    from cli.exchange_line import exchange_line
+    from cli.record import read_record
+    from cli.terminal import out, write_json
+
+    data_dir = settings_at(config).data_dir
+    console = out()
+    try:
+        for line in _followed(data_dir, number) if follow else _latest(data_dir, number):
+            if as_json:
+                write_json(line)
+            else:
+                console.print(exchange_line(read_record(line)), overflow="ignore")
+    except KeyboardInterrupt:
+        return
+
+
+def _latest(data_dir: Path, number: int) -> list[bytes]:
+    from storage.sqlite.reading import AuditReader
+
+    reader = AuditReader(data_dir)
+    try:
+        return reader.latest(number) if number else []
+    finally:
+        reader.close()
+
+
+def _followed(data_dir: Path, number: int) -> Iterator[bytes]:
+    """The last so many, then every new one. A record that is moved away and begun anew is followed too."""
+    from storage.sqlite.driver import audit_path
+    from storage.sqlite.reading import AuditReader
+
+    path = audit_path(data_dir)
+    while True:
+        _wait_for(data_dir)
+        file = _inode(path)
+        reader = AuditReader(data_dir)
+        try:
+            after = reader.last_seq()
+            yield from (line for line in (reader.latest(number) if number else []))
+            while _inode(path) == file:
+                for after, line in reader.export(after):  # noqa: B020 - each look begins where the last one ended
+                    yield line
+                time.sleep(_LOOK)
+        finally:
+            reader.close()
+        number = 0
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
+
+
+def _wait_for(data_dir: Path) -> None:
+    """Until there is a record that can be read.
+
+    Raises:
+        StoreProblem: there is a file, and it cannot be read.
+    """
+    from cli.terminal import err, visible
+    from storage.sqlite.driver import StoreProblem, audit_path
+    from storage.sqlite.reading import AuditReader
+
+    path = audit_path(data_dir)
+    said = False
+    since: float | None = None
+    while True:
+        if path.exists():
+            since = time.monotonic() if since is None else since
+            try:
+                reader = AuditReader(data_dir)
+                try:
+                    reader.latest(1)
+                finally:
+                    reader.close()
+            except StoreProblem:
+                if time.monotonic() - since > _PATIENCE:
+                    raise
+            else:
+                return
+        elif not said:
+            said = True
+            err().print(f"There is no record at {visible(str(path))} yet; waiting for it. Ctrl-C ends.")
+        time.sleep(_LOOK)

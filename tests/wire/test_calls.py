@@ -1,0 +1,146 @@
+"""A request body becomes a Call; what cannot be read is never guessed."""
+
+import gzip
+import json
+from typing import Any
+
+import brotli  # type: ignore[import-untyped] # it ships no types
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exchange.call import Call
+from tests.wire.test_multipart import FILE, TYPE, field, form
+from wire.api import BodyProblem, Route
+from wire.calls import read_call
+from wire.routes import route
+
+CHAT = route("openai", "POST", "/v1/chat/completions")
+SPOKEN = route("openai", "POST", "/v1/audio/transcriptions")
+UNKNOWN = route("openai", "POST", "/v1/unheard/of")
+JSON = b'{"model": "gpt-4o", "stream": true, "messages": []}'
+
+
+def read(
+    where: Route,
+    body: bytes,
+    content_type: str | None = "application/json",
+    *,
+    encoding: str | None = None,
+    strict: bool,
+) -> Call:
+    return read_call(
+        where, content_type=content_type, content_encoding=encoding, body=body, strict=strict, limit=1_000_000
+    )
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [(JSON, None), (gzip.compress(JSON), "gzip"), (zstandard.compress(JSON), "zstd")],
+    ids=["plain", "gzip", "zstd"],
+)
+def test_model_stream_and_body_are_read(strict: bool, body: bytes, encoding: str | None) -> None:
+    call = read(CHAT, body, "application/json; charset=utf-8", encoding=encoding, strict=strict)
+    assert call == Call("chat", "gpt-4o", True, True, json.loads(JSON))
+
+
+@pytest.mark.parametrize(
+    ("where", "body", "content_type", "code"),
+    [
+        (CHAT, b"", "application/json", "invalid_json"),
+        (CHAT, b"", None, "invalid_json"),
+        (CHAT, JSON, None, "media_type_not_supported"),
+        (CHAT, JSON, "text/plain", "media_type_not_supported"),
+        (CHAT, JSON, "application/x-www-form-urlencoded", "media_type_not_supported"),
+        (CHAT, form((field("model"), b"a")), TYPE, "media_type_not_supported"),
+        (CHAT, b"[]", "application/json", "json_not_object"),
+        (CHAT, b"\xef\xbb\xbf{}", "application/json", "bom"),
+        (CHAT, b'{"model": 1, "model": 2}', "application/json", "duplicate_json_key"),
+        (SPOKEN, b"--b", TYPE, "bad_multipart"),
+        (SPOKEN, b"", TYPE, "bad_multipart"),
+        (SPOKEN, b"RIFF", "audio/wav", "media_type_not_supported"),
+        (UNKNOWN, b'[{"a": 1, "a": 2}]', "application/json", "duplicate_json_key"),
+        (UNKNOWN, b"{", "application/json", "invalid_json"),
+    ],
+)
+def test_the_gateway_refuses_what_it_cannot_read_for_certain(
+    where: Route, body: bytes, content_type: str | None, code: str
+) -> None:
+    with pytest.raises(BodyProblem) as refused:
+        read(where, body, content_type, strict=True)
+    assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "encoding"),
+    [
+        (b"{", "application/json", None),
+        (b"", "application/json", None),
+        (b"\xff\xfe", "application/octet-stream", None),
+        (JSON, "application/json", "gzip"),
+        (JSON, "application/json", "rot13"),
+        (gzip.compress(JSON)[:-9], "application/json", "gzip"),
+        (gzip.compress(bytes(2_000_000)), "application/json", "gzip"),
+        (b"--b", TYPE, None),
+    ],
+)
+def test_the_laptop_never_refuses_and_never_guesses(body: bytes, content_type: str, encoding: str | None) -> None:
+    call = read(CHAT, body, content_type, encoding=encoding, strict=False)
+    assert (call.operation, call.request_model, call.stream, call.inspected) == ("chat", None, False, False)
+
+
+@pytest.mark.parametrize("content_type", [None, "application/x-www-form-urlencoded", "text/plain"])
+def test_the_laptop_reads_json_whatever_it_is_called(content_type: str | None) -> None:
+    assert read(CHAT, b"\xef\xbb\xbf " + JSON, content_type, strict=False).request_model == "gpt-4o"
+    assert read(CHAT, brotli.compress(JSON), content_type, encoding="br", strict=False).inspected
+
+
+def test_a_form_gives_model_and_stream_and_the_file_by_size() -> None:
+    raw = form((FILE, b"abc"), (field("model"), b"gpt-4o-transcribe"), (field("stream"), b"true"))
+    call = read(SPOKEN, raw, TYPE, strict=True)
+    assert (call.operation, call.request_model, call.stream, call.inspected) == (
+        "transcription",
+        "gpt-4o-transcribe",
+        True,
+        True,
+    )
+    assert isinstance(call.body, dict)
+    assert isinstance(call.body["file"], dict)
+    assert call.body["file"]["_bytes"] == 3
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
+def test_a_request_without_a_body_is_fine_where_none_is_needed(method: str, strict: bool) -> None:
+    call = read(route("openai", method, "/v1/models"), b"", None, strict=strict)
+    assert call == Call("other", None, False, True, None)
+
+
+def test_the_model_in_the_path_counts_more_than_the_one_in_the_body() -> None:
+    where = route("azure", "POST", "/openai/deployments/ours/chat/completions")
+    assert read(where, JSON, strict=True).request_model == "ours"
+
+
+def test_a_model_that_is_no_string_is_no_model() -> None:
+    assert read(CHAT, b'{"model": ["gpt-4o"]}', strict=True).request_model is None
+
+
+def test_media_that_nobody_reads_is_named_by_type_size_and_digest() -> None:
+    call = read(UNKNOWN, b"\x00\x01", "image/png", strict=True)
+    assert (call.operation, call.inspected) == ("other", False)
+    assert isinstance(call.body, dict)
+    assert (call.body["_media_type"], call.body["_bytes"]) == ("image/png", 2)
+
+
+@given(
+    st.binary(max_size=100),
+    st.sampled_from([None, "application/json", TYPE, "text/plain", "x"]),
+    st.sampled_from([None, "gzip", "zstd", "br", "gzip, br", "nope"]),
+    st.sampled_from([CHAT, SPOKEN, UNKNOWN]),
+)
+def test_no_bytes_make_the_lenient_reader_raise(
+    body: bytes, content_type: str | None, encoding: str | None, where: Any
+) -> None:
+    read(where, body, content_type, encoding=encoding, strict=False)

@@ -1,0 +1,1 @@
+"""Azure OpenAI: OpenAI's APIs under paths that name the deployment."""

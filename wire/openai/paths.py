@@ -1,0 +1,66 @@
+"""OpenAI's paths, under whatever prefix a server has them: `/v1`, `/openai/v1`, `/api/v1`, `/v1beta/openai`, none."""
+
+import re
+from dataclasses import replace
+from typing import Final
+
+from wire.api import Api
+from wire.openai import (
+    assistants,
+    audio,
+    chat,
+    completions,
+    embeddings,
+    files,
+    images,
+    moderations,
+    realtime,
+    responses,
+)
+
+_RETRIEVED: Final[Api] = replace(responses.API, media="any")
+
+TABLE: Final[tuple[tuple[str, str, Api], ...]] = (
+    ("POST", "chat/completions", chat.API),
+    ("POST", "responses", responses.API),
+    ("POST", "responses/compact", responses.API),
+    ("POST", "responses/input_tokens", responses.API),
+    ("GET", "responses/{id}", _RETRIEVED),  # a background response, its stream resumed or not
+    ("POST", "completions", completions.API),
+    ("POST", "embeddings", embeddings.API),
+    ("POST", "moderations", moderations.API),
+    ("POST", "audio/transcriptions", audio.TRANSCRIPTION),
+    ("POST", "audio/translations", audio.TRANSCRIPTION),
+    ("POST", "audio/speech", audio.SPEECH),
+    ("POST", "images/generations", images.API),
+    ("POST", "images/edits", images.EDITS),
+    ("POST", "images/variations", images.EDITS),
+    ("GET", "realtime", realtime.API),
+    ("POST", "realtime/sessions", realtime.SESSIONS),
+    ("POST", "realtime/transcription_sessions", realtime.SESSIONS),
+    ("POST", "realtime/client_secrets", realtime.SESSIONS),
+    ("POST", "realtime/calls", realtime.API),
+    ("POST", "threads/runs", assistants.API),
+    ("POST", "threads/{id}/runs", assistants.API),
+    ("POST", "threads/{id}/runs/{id}/submit_tool_outputs", assistants.API),
+    ("POST", "files", files.UPLOAD),
+    ("POST", "uploads", files.API),
+    ("POST", "uploads/{id}/parts", files.UPLOAD),
+    ("POST", "uploads/{id}/complete", files.API),
+    ("POST", "batches", files.API),
+)
+"""Method, path behind the prefix, API. Adding an API is a row here and its file."""
+
+_PREFIX: Final = r"(?:/[A-Za-z0-9._~@:-]+){0,8}?"
+_ROWS: Final = tuple(
+    (method, re.compile(_PREFIX + "/" + re.escape(path).replace(r"\{id\}", "[^/]+")), api)
+    for method, path, api in TABLE
+)
+
+
+def api(method: str, path: str) -> Api | None:
+    """The API of a path without query; None where no row knows it."""
+    for row_method, pattern, row_api in _ROWS:
+        if method == row_method and pattern.fullmatch(path):
+            return row_api
+    return None

@@ -1,0 +1,66 @@
+"""Which API a path is. Each provider's rows stand in its own room (`paths`, `methods`); here they are asked in turn.
+
+A path nobody knows is `other`: recorded with what it carries, folded into nothing.
+"""
+
+from functools import lru_cache
+from typing import Final
+from urllib.parse import unquote
+
+from wire import other
+from wire.anthropic import batches, complete, count_tokens, messages
+from wire.api import Api, Dialect, Route
+from wire.azure import paths as azure
+from wire.bedrock import methods as bedrock
+from wire.cohere import chat as cohere_chat
+from wire.gemini import interactions
+from wire.gemini import methods as gemini
+from wire.ollama import chat as ollama_chat
+from wire.ollama import embed as ollama_embed
+from wire.ollama import generate as ollama_generate
+from wire.openai import paths as openai
+
+_EXACT: Final[dict[tuple[str, str], Api]] = {
+    ("POST", "v1/messages"): messages.API,
+    ("POST", "v1/messages/count_tokens"): count_tokens.API,
+    ("POST", "v1/messages/batches"): batches.API,
+    ("POST", "v1/complete"): complete.API,
+    ("POST", "v1beta/interactions"): interactions.API,
+    ("POST", "v1/interactions"): interactions.API,
+    ("POST", "api/chat"): ollama_chat.API,
+    ("POST", "api/generate"): ollama_generate.API,
+    ("POST", "api/embed"): ollama_embed.API,
+    ("POST", "api/embeddings"): ollama_embed.API,
+    ("POST", "v2/chat"): cohere_chat.API,
+}
+"""Paths of one form, by their end; a prefix before it (`/api`, `/anthropic`) changes nothing."""
+
+
+@lru_cache(maxsize=1024)
+def route(dialect: Dialect, method: str, path: str) -> Route:
+    """Where a request leads. `path` is without its query; `method` as sent. Never raises: unknown is `other`.
+
+    The dialect decides which reading comes first; servers that speak several (vLLM, OpenRouter, LiteLLM) are read by
+    the path all the same.
+    """
+    path = path.partition("?")[0]
+    if method == "POST" and (named := gemini.route(path) or bedrock.route(path)):
+        return named
+    plain = unquote(path).rstrip("/") if "%" in path else path.rstrip("/")
+    plain = "/" + "/".join(step for step in plain.split("/") if step)
+    if dialect == "ollama" and (api := _exact(method, plain)):
+        return Route(api)
+    deployment, rest = azure.parse(plain)
+    if api := openai.api(method, rest):
+        return Route(api, model=deployment)
+    if api := _exact(method, plain):
+        return Route(api)
+    return Route(other.API, model=deployment)
+
+
+def _exact(method: str, path: str) -> Api | None:
+    steps = path.strip("/").split("/")
+    for length in (3, 2):
+        if len(steps) >= length and (api := _EXACT.get((method, "/".join(steps[-length:])))):
+            return api
+    return None
