@@ -12,9 +12,7 @@ _COLOURS = {"complete": "green", "client_gone": "yellow", "timed_out": "yellow"}
 def exchange_line(record: ShownRecord, *, colour: bool = True) -> Text:
     """The line. Columns are padded, never cut: a long model name pushes the rest to the right."""
     usage = record.usage
-    spent = (
-        "-" if usage.source == "none" else f"{_count(usage.input_tokens)}→{_count(usage.output_tokens)}"
-    )  # in → out
+    spent = "-" if usage.source == "none" else f"{_count(usage.input_tokens)}→{_count(usage.output_tokens)}"  # in → out
     line = Text(end="")
     line.append(f"{record.started_at.astimezone():%H:%M:%S}  ")
     line.append(f"{short_id(record.id)}  ", style="dim" if colour else "")
@@ -24,14 +22,14 @@ def exchange_line(record: ShownRecord, *, colour: bool = True) -> Text:
     line.append(_column(record.outcome, 4), style=_COLOURS.get(record.end_state, "red") if colour else "")
     line.append(_column(spent, 8))
     line.append(_column(seconds(record.timing.duration_ms), 6))
-    line.append(one_line(record.question(), 120))
+    line.append(one_line(record.question(), 100))
     line.rstrip()
     return line
 
 
 def short_id(given: str) -> str:
-    """As much of a UUIDv7 as tells exchanges apart: its milliseconds and the counter after them."""
-    return given[:18]
+    """As much of a UUIDv7 as tells exchanges apart: its milliseconds, and the counter within one of them."""
+    return given[:28]
 
 
 def seconds(milliseconds: float | None) -> str:

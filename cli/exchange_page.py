@@ -64,14 +64,22 @@ def _facts(record: ShownRecord) -> Iterator[tuple[str, str]]:
     models = [model for model in (record.request_model, record.response_model) if model]
     yield "model", " → ".join(dict.fromkeys(models))
     decision = record.decision
-    told = [decision.outcome, decision.code or "", f"by {decision.rule}" if decision.rule else "", decision.reason or ""]
+    told = [
+        decision.outcome,
+        decision.code or "",
+        f"by {decision.rule}" if decision.rule else "",
+        decision.reason or "",
+    ]
     yield "decision", ", ".join(part for part in told if part)
     truncated = ", the copy is not whole" if record.capture_truncated else ""
     yield "ended", f"{record.end_state}{f', status {record.status}' if record.status else ''}{truncated}"
     yield "usage", _usage(record)
     yield "cost", "" if record.cost_usd is None else f"${record.cost_usd:.6f}"
     timing = record.timing
-    yield "timing", f"first byte {seconds(timing.ttft_ms)}, whole {seconds(timing.duration_ms)}, in us {_ms(timing.overhead_ms)}"
+    yield (
+        "timing",
+        f"first byte {seconds(timing.ttft_ms)}, whole {seconds(timing.duration_ms)}, in us {_ms(timing.overhead_ms)}",
+    )
     yield "bytes", f"{record.request_bytes} asked, {record.response_bytes} answered, raw {record.raw}"
     yield "changed", ", ".join(record.changed)
     yield "thread", record.thread_id or ""
@@ -115,4 +123,6 @@ def _ms(milliseconds: float | None) -> str:
 
 def _refusal(record: ShownRecord) -> str:
     decision = record.decision
-    return f"{record.status or ''} {decision.code or 'refused'}{f': {decision.reason}' if decision.reason else ''}".strip()
+    return (
+        f"{record.status or ''} {decision.code or 'refused'}{f': {decision.reason}' if decision.reason else ''}".strip()
+    )

@@ -20,14 +20,18 @@ _BLOCK = 1 << 20  # bytes written at a time
 
 def export(
     config: Config = None,
-    form: Annotated[Literal["jsonl"], typer.Option("--format", help="One JSON object a line.")] = "jsonl",
+    form: Annotated[
+        Literal["jsonl"], typer.Option("--format", metavar="jsonl", help="One JSON object a line.")
+    ] = "jsonl",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to; stdout when not given.")
     ] = None,
     after: Annotated[int, typer.Option("--after", min=0, metavar="SEQ", help="Only what came after this seq.")] = 0,
     progress: Annotated[
         bool | None,
-        typer.Option("--progress/--no-progress", help="Show progress.  [default: on a terminal, with --output]"),
+        typer.Option(
+            "--progress/--no-progress", help="Show progress. Default: on a terminal, with --output.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Print the record, oldest first, one JSON object a line.

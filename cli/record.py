@@ -86,7 +86,7 @@ class ShownRecord(msgspec.Struct, frozen=True):
         who = self.principal
         if who is not None and (who.email or who.subject):
             return who.email or who.subject or ""
-        return f"key:{self.client.credential[:12]}" if self.client.credential else "-"
+        return self.client.credential[:17] if self.client.credential else "-"
 
     @property
     def model(self) -> str:

@@ -28,7 +28,7 @@ def replay(
     from cli.show import found, kept_bytes
     from cli.terminal import err, is_plain, visible, write_bytes
     from storage.sqlite.reading import AuditReader
-    from wire.spoken import spoken_reader
+    from wire.conversation.spoken import Spoken
 
     reader = AuditReader(settings_at(config).data_dir)
     try:
@@ -44,7 +44,7 @@ def replay(
         raise Failed("These bytes are not for a terminal. Send them through a pipe, or leave --raw out.")
     if record.capture_truncated:
         err().print("The copy of this reply is not whole; the caller got all of it.")
-    spoken = spoken_reader(
+    spoken = Spoken(
         operation=record.operation,
         status=record.status or 200,
         content_type=body.media_type,

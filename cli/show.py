@@ -20,7 +20,10 @@ def show(
     exchange: Id,
     config: Config = None,
     as_json: AsJson = False,
-    raw: Annotated[Side | None, typer.Option("--raw", help="The exact bytes, as they came over the wire.")] = None,
+    raw: Annotated[
+        Side | None,
+        typer.Option("--raw", metavar="request|response", help="The exact bytes, as they came over the wire."),
+    ] = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Where --raw goes instead of stdout.")] = None,
 ) -> None:
     """Show one exchange: who, what, the decision, how it ended, and the conversation.

@@ -61,15 +61,15 @@ def _followed(data_dir: Path, number: int) -> Iterator[bytes]:
         file = _inode(path)
         reader = AuditReader(data_dir)
         try:
-            after = reader.last_seq()
-            yield from (line for line in (reader.latest(number) if number else []))
+            after = max(0, reader.last_seq() - number)
             while _inode(path) == file:
-                for after, line in reader.export(after):  # noqa: B020 - each look begins where the last one ended
+                for seq, line in reader.export(after):
+                    after = seq
                     yield line
                 time.sleep(_LOOK)
         finally:
             reader.close()
-        number = 0
+        number = 1 << 62  # a new record: all of it is new
 
 
 def _inode(path: Path) -> int | None:

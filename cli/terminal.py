@@ -2,7 +2,7 @@
 
 import re
 import sys
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from rich.console import Console
 
@@ -33,6 +33,12 @@ def one_line(text: str, limit: int = 200) -> str:
     return visible(" ".join(text[: limit * 4].split()))[:limit]
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> NoReturn:
+        """Rich would exit with 1; that whoever reads us has enough is decided on in one place, for every command."""
+        raise BrokenPipeError
+
+
 def out() -> Console:
     """Standard output. NO_COLOR and a stream that is no terminal are obeyed; lines are never cut or wrapped."""
     return _console(sys.stdout)
@@ -44,7 +50,7 @@ def err() -> Console:
 
 
 def _console(stream: TextIO) -> Console:
-    return Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    return _Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def write_bytes(data: bytes) -> None:

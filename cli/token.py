@@ -2,7 +2,6 @@
 
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,9 +20,13 @@ def mint(
     email: Annotated[str, typer.Option("--email", metavar="ADDRESS", help="Whose token it is.")],
     days: Annotated[float, typer.Option("--days", metavar="N", help="How many days it is valid.")],
     config: Config = None,
-    name: Annotated[str, typer.Option("--name", help="A label for people.")] = "",
-    subject: Annotated[str | None, typer.Option("--subject", help="The subject, where it is not the address.")] = None,
-    group: Annotated[list[str] | None, typer.Option("--group", help="A group; may be given several times.")] = None,
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="A label for people.")] = "",
+    subject: Annotated[
+        str | None, typer.Option("--subject", metavar="SUBJECT", help="The subject, where it is not the address.")
+    ] = None,
+    group: Annotated[
+        list[str] | None, typer.Option("--group", metavar="GROUP", help="A group; may be given several times.")
+    ] = None,
 ) -> None:
     """Make a token. It is printed alone, on the last line of stdout, and kept nowhere."""
     from cli.terminal import err, visible, write_bytes
@@ -96,7 +99,7 @@ def rotate(
 def explain(config: Config = None) -> None:
     """Say why a token passes, or not. The token is read from standard input; nothing is fetched.
 
-    The exit code is 0 when one of the issuers would take it.
+    The exit code is 0 when one of the issuers takes it for certain.
     """
     from cli.terminal import err, out, visible
     from identities.explain import explain as explained
@@ -107,21 +110,19 @@ def explain(config: Config = None) -> None:
     token = sys.stdin.read(_LONGEST)
     if not token.strip():
         raise WrongUse("There is no token on standard input. Pipe one in, as in: sekisho token explain < FILE")
-    checks = explained(token, settings.identity, _folder(settings), time.time(), profile=settings.profile)
+    checks = explained(token, settings.identity, settings.data_dir, time.time(), profile=settings.profile)
     console = out()
     issuers = {check.issuer for check in checks if check.issuer is not None}
     for check in checks:
         mark, style = {True: ("✓", "green"), False: ("✗", "red"), None: ("?", "yellow")}[check.passed]
-        console.print(f"{mark} {visible(check.issuer or 'token')}: {visible(check.name)}: {visible(check.said)}", style=style)
+        console.print(
+            f"{mark} {visible(check.issuer or 'token')}: {visible(check.name)}: {visible(check.said)}", style=style
+        )
     good = [name for name in issuers if all(check.passed for check in checks if check.issuer == name)]
     if not good:
         if not issuers:
             console.print("identity.issuers names nobody, so no token is taken.")
         raise typer.Exit(1)
-
-
-def _folder(settings: "Settings") -> Path:
-    return settings.data_dir
 
 
 _LONGEST = 1 << 20

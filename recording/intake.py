@@ -98,7 +98,7 @@ class BootIntake:
         needed = {place.file for bundle in self._open.values() for place in bundle.places}
         names = [path.name for path in journal_files(self.directory)]
         done = names if self.over else names[:-1]
-        # A file counts as read to its end only once a later one was read: the worker begins the next after the last commit.
+        # A file is read to its end once a later one was read: the worker begins the next after the last commit.
         return [
             name for i, name in enumerate(done) if name not in needed and (self.over or names[i + 1] in self._read_to)
         ]

@@ -53,11 +53,12 @@ class Recorder:
         """Store what is whole by now. Returns how many exchanges there were."""
         count = 0
         for boot, bundles in self._intake.poll(_BATCH):
-            records = []
             known = self._writer.has(bundle.exchange.hex() for bundle in bundles)
-            for bundle in bundles:
-                if bundle.exchange.hex() not in known:
-                    records.append(understand(put_together(bundle.exchange, boot.rows(bundle)), self._prices))
+            records = [
+                understand(put_together(bundle.exchange, boot.rows(bundle)), self._prices)
+                for bundle in bundles
+                if bundle.exchange.hex() not in known
+            ]
             if bundles:
                 self._insist(partial(self._writer.store, records, boot.cursors()))
             count += len(bundles)

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Final, Protocol
 
-import brotli  # type: ignore[import-untyped] # it ships no types
+import brotli
 import zstandard
 
 PIECE: Final = 1024 * 1024

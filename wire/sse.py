@@ -142,6 +142,8 @@ class EventStream:
         unfinished = blocks.pop()
         for block in blocks:
             if block.startswith(b"data:") and b"\n" not in block:
+                if self._garbage:
+                    self._end_garbage(events)
                 value = block[6:] if block[5:6] == b" " else block[5:]
                 try:
                     events.append(Event(value.decode()))

@@ -177,12 +177,12 @@ class Lane:
         return settled and flow.response is not None
 
     def refuse(self, flow: http.HTTPFlow, code: str) -> None:
-        flow.response = None
+        before = flow.response
         try:
             self._door.refuse(flow, code)
         except Exception:
             log.exception("The door failed to refuse with %s.", code)
-        if flow.response is None:
+        if flow.response is None or flow.response is before:
             flow.response = answer_for(code)
 
     def refusal(self, code: str) -> http.Response:

@@ -3,45 +3,46 @@
 import asyncio
 import logging
 import os
-import queue
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import uuid_utils
 
-from storage.journal.files import SCHEMA, bytes_of, connect, file_name, hold_lock, journal_dir, journal_files
+from storage.journal.disk import Entry, JournalDisk
+from storage.journal.files import hold_lock, journal_dir
 from storage.journal.rows import Row, encode
 
 log = logging.getLogger(__name__)
 
-_BATCH = 512  # rows in one commit
-_PATIENCE = 2.0  # seconds until a writer that does not answer counts as failed
-_UNWRITTEN = 64 << 20  # bytes of rows kept in memory while the disk refuses them
+_PATIENCE = 2.0  # seconds until a disk that does not answer counts as failed
+_GATHER = 0.01  # seconds that rows nobody waits for may wait for company
+_TICK = 0.25  # seconds between looks at the journal's size, and tries at a disk that refused rows
+_CLOSING = 10.0  # seconds for the last rows at the end
 
 
 class JournalUnavailable(Exception):  # noqa: N818 - it is a state of the world, not a mistake in the code
     """The row is not on disk."""
 
 
-@dataclass(slots=True)
-class _Entry:
-    exchange: bytes
-    kind: int
-    head: bytes
-    body: bytes | None
-    committed: asyncio.Future[None] | None
+class _Batch:
+    """Rows that go to the disk together, in the order they came, each with the future of whoever waits for it."""
 
-    @property
-    def size(self) -> int:
-        return 128 + len(self.head) + (len(self.body) if self.body else 0)
+    __slots__ = ("asked", "futures", "rows")
+
+    def __init__(self) -> None:
+        self.rows: list[Entry] = []
+        self.futures: list[asyncio.Future[None] | None] = []
+        self.asked = False  # somebody waits
 
 
 class Journal:
     """One boot's journal. Made and used on the event loop; a thread of its own talks to the disk.
+
+    While the disk is busy with one batch the next gathers, and all that gathered goes together: so the more there is
+    to do, the more rows share one wait for the disk.
 
     Args:
         data_dir: the instance's data directory.
@@ -55,33 +56,31 @@ class Journal:
         self.directory = journal_dir(data_dir) / self.boot
         self.directory.mkdir(parents=True, mode=0o700)
         self._lock = hold_lock(self.directory / "lock")
-        self._durable = durable
-        self._file_limit = file_limit
+        self.disk = JournalDisk(self.directory, durable=durable, file_limit=file_limit)
+        self.full = False
         self._limit = limit
         self._loop = asyncio.get_running_loop()
-        self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
-        self._waiting_since: float | None = None
-        self._answered = 0
-        self._asked = 0
-        self._files = 0
-        self._bytes_in_file = 0
-        self._connection: sqlite3.Connection | None = None
-        self._unwritten: list[_Entry] = []
-        self.lost_rows = 0
-        self.full = False
-        self.failing = False
-        self._ticker: asyncio.TimerHandle | None = None
-        self._pending: set[asyncio.Future[None]] = set()
-        self._open_next_file()
+        self._mutex = threading.Lock()  # over the three below
+        self._next = _Batch()
+        self._awake = False
+        self._ended = False
+        self._go = threading.Lock()  # released: the thread has something to do
+        self._go.acquire()
+        self._with_disk: _Batch | None = None
+        self._since = 0.0
+        self._gathering: asyncio.TimerHandle | None = None
         self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
         self._thread.start()
-        self._tick()
-
-    # -- on the loop ------------------------------------------------------------------------------------------------
+        self._ticker = self._loop.call_later(_TICK, self._tick)
 
     def append(self, exchange: bytes, row: Row, body: bytes | None = None) -> None:
         """Put a row on its way. Never waits; a row the disk refuses is tried again."""
-        self._queue.put(_Entry(exchange, *encode(row), body, None))
+        kind, head = encode(row)
+        with self._mutex:
+            self._next.rows.append((exchange, kind, head, body))
+            self._next.futures.append(None)
+        if self._gathering is None and not self._awake:
+            self._gathering = self._loop.call_later(_GATHER, self._wake)
 
     def commit(self, exchange: bytes, row: Row, body: bytes | None = None) -> asyncio.Future[None]:
         """Put a row on its way; the future is done once it is on disk, or fails with JournalUnavailable."""
@@ -89,143 +88,93 @@ class Journal:
         if self.full:
             future.set_exception(JournalUnavailable("the journal is past its limit: the recorder is behind or dead"))
             return future
-        self._pending.add(future)
-        self._asked += 1
-        self._queue.put(_Entry(exchange, *encode(row), body, future))
+        kind, head = encode(row)
+        with self._mutex:
+            batch = self._next
+            batch.rows.append((exchange, kind, head, body))
+            batch.futures.append(future)
+            batch.asked = True
+        if not self._awake:
+            self._wake()
         return future
 
     def close(self) -> None:
         """Write what is still to be written, and let go of the lock."""
-        if self._ticker is not None:
-            self._ticker.cancel()
-        self._queue.put(None)
-        self._thread.join(timeout=10)
+        self._ticker.cancel()
+        self._ended = True
+        self._wake()
+        self._thread.join(_CLOSING)
         os.close(self._lock)
 
-    def _tick(self) -> None:
-        """Four times a second: is the writer answering, is there room?"""
-        now = self._loop.time()
-        if not self._pending:
-            self._waiting_since = None
-        elif self._waiting_since is None or self._answered:
-            self._waiting_since, self._answered = now, 0
-        elif now - self._waiting_since > _PATIENCE:
-            self._settle(list(self._pending), JournalUnavailable("the journal's disk does not answer"))
-        self._ticker = self._loop.call_later(0.25, self._tick)
+    def _wake(self) -> None:
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
+        with self._mutex:
+            if self._awake:
+                return
+            self._awake = True
+        self._go.release()
 
-    def _settle(self, futures: list[asyncio.Future[None]], failure: JournalUnavailable | None) -> None:
-        self._answered += 1
-        self._pending.difference_update(futures)
+    def _tick(self) -> None:
+        """Is the disk answering? If it is idle: is there room, and will it take what it refused?"""
+        if (batch := self._with_disk) is not None and self._loop.time() - self._since > _PATIENCE:
+            _fail(batch.futures + self._next.futures, "the journal's disk does not answer")
+        self._wake()
+        self._ticker = self._loop.call_later(_TICK, self._tick)
+
+    def _settle(self, futures: list[asyncio.Future[None] | None], failed: str | None) -> None:
+        if failed is not None:
+            _fail(futures, failed)
+            return
         for future in futures:
-            if not future.done():
-                if failure is None:
-                    future.set_result(None)
-                else:
-                    future.set_exception(failure)
+            if future is not None and not future.done():
+                future.set_result(None)
+
+    def _gather(self) -> None:
+        """The thread went to sleep; rows that came in that moment are not forgotten."""
+        if self._next.rows and self._gathering is None and not self._awake:
+            self._gathering = self._loop.call_later(_GATHER, self._wake)
 
     # -- on the thread ----------------------------------------------------------------------------------------------
 
     def _write(self) -> None:
-        last_look = 0.0
-        while True:
-            try:
-                entry = self._queue.get(timeout=0.5)
-            except queue.Empty:
-                batch: list[_Entry] = []
-            else:
-                if entry is None:
-                    break
-                batch = [entry]
-            ending = False
-            while len(batch) < _BATCH:
-                try:
-                    entry = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-                if entry is None:
-                    ending = True
-                    break
-                batch.append(entry)
-            if batch or self._unwritten:
-                self._commit(batch)
-            if time.monotonic() - last_look > 0.5:
-                last_look = time.monotonic()
-                self.full = sum(map(bytes_of, journal_files(self.directory))) > self._limit
-            if ending:
-                break
-        self._commit([])
-        if self._connection is not None:
-            self._connection.close()
+        looked = 0.0
+        while not self._ended:
+            self._go.acquire()
+            while self._one_batch():
+                pass
+            if time.monotonic() - looked > _TICK:
+                looked = time.monotonic()
+                self.full = self.disk.bytes_waiting() > self._limit
+        self._one_batch()
+        self.disk.close()
 
-    def _commit(self, batch: list[_Entry]) -> None:
-        """One transaction for the whole batch. What is owed to the record is kept for the next try if it fails."""
-        rows = self._unwritten + batch
-        futures = [entry.committed for entry in batch if entry.committed is not None]
-        try:
-            if self._connection is None:
-                self._open_next_file()
-            assert self._connection is not None
-            self._connection.execute("begin immediate")
-            try:
-                self._connection.executemany(
-                    "insert into row (exchange, kind, head, body) values (?, ?, ?, ?)",
-                    [(entry.exchange, entry.kind, entry.head, entry.body) for entry in rows],
-                )
-                self._connection.execute("commit")
-            except sqlite3.Error:
-                if self._connection.in_transaction:
-                    self._connection.execute("rollback")
-                raise
-        except (sqlite3.Error, OSError) as cannot:
-            self._refused(batch, cannot)
-            self._answer(futures, JournalUnavailable(str(cannot)))
-            return
-        self._answer(futures, None)
-        self._unwritten = []
-        if self.failing:
-            self.failing = False
-            log.warning("The journal can be written again.")
-        self._bytes_in_file += sum(entry.size for entry in rows)
-        if self._bytes_in_file > self._file_limit:
-            self._rotate()
-
-    def _refused(self, batch: list[_Entry], cannot: Exception) -> None:
-        """Intents are answered with the failure; pieces and closings are owed, and wait for a disk that takes them."""
-        if not self.failing:
-            self.failing = True
-            log.error("The journal cannot be written: %s", cannot)
-        owed = [entry for entry in batch if entry.committed is None]
-        kept = sum(entry.size for entry in self._unwritten)
-        for entry in owed:
-            kept += entry.size
-            if kept > _UNWRITTEN:
-                self.lost_rows += 1
-            else:
-                self._unwritten.append(entry)
-        time.sleep(0.05)  # this thread may; a disk that is full at once is asked again, not hammered
-
-    def _rotate(self) -> None:
-        try:
-            self._open_next_file()
-        except (sqlite3.Error, OSError) as cannot:
-            log.error("No next journal file can be begun, this one grows on: %s", cannot)
-
-    def _open_next_file(self) -> None:
-        path = self.directory / file_name(self._files + 1)
-        connection = connect(path, durable=self._durable)
-        connection.execute(SCHEMA)
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = connection
-        self._files += 1
-        self._bytes_in_file = 0
-
-    def _answer(self, futures: list[asyncio.Future[None]], failure: JournalUnavailable | None) -> None:
-        if futures:
-            self._on_loop(lambda: self._settle(futures, failure))
+    def _one_batch(self) -> bool:
+        """Write what gathered. False when nobody waits for more."""
+        with self._mutex:
+            batch, self._next = self._next, _Batch()
+        self._since, self._with_disk = self._loop.time(), batch
+        failed = self.disk.write(batch.rows)
+        if failed is not None:
+            self.disk.owe([row for row, future in zip(batch.rows, batch.futures, strict=True) if future is None])
+        self._with_disk = None
+        if batch.asked:
+            self._on_loop(partial(self._settle, batch.futures, failed))
+        with self._mutex:
+            self._awake = self._next.asked
+        if not self._awake:
+            self._on_loop(self._gather)
+        return self._awake
 
     def _on_loop(self, act: Callable[[], None]) -> None:
         try:
             self._loop.call_soon_threadsafe(act)
         except RuntimeError:
             log.debug("The loop ended before the journal did.")
+
+
+def _fail(futures: list[asyncio.Future[None] | None], why: str) -> None:
+    for future in futures:
+        if future is not None and not future.done():
+            future.set_exception(JournalUnavailable(why))

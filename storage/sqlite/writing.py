@@ -156,13 +156,13 @@ class AuditWriter:
         return self._compressor.compress(body) if body else None
 
 
-_COLUMNS = (
-    "id started_at node issuer subject email domain groups credential address user_agent mode outcome code rule reason "
-    "policy provider method host path query observed status request_bytes response_bytes capture_truncated "
-    "upstream_request_id overhead ttft duration changed reader operation request_model response_model stream end_state "
-    "input_tokens output_tokens cached_input_tokens reasoning_tokens usage_source cost_usd thread_id salt "
-    "request_digest response_digest prev_hash hash"
-).split()  # noqa: SIM905 - fifty words read better than fifty strings
+_COLUMNS = """
+    id started_at node issuer subject email domain groups credential address user_agent mode outcome code rule
+    reason policy provider method host path query observed status request_bytes response_bytes capture_truncated
+    upstream_request_id overhead ttft duration changed reader operation request_model response_model stream
+    end_state input_tokens output_tokens cached_input_tokens reasoning_tokens usage_source cost_usd thread_id salt
+    request_digest response_digest prev_hash hash
+""".split()  # noqa: SIM905 - fifty words read better than fifty strings
 _INSERT = f"insert into exchange ({', '.join(_COLUMNS)}) values ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 - names of our own
 
 

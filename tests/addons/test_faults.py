@@ -100,7 +100,7 @@ async def test_a_journal_that_cannot_be_written_refuses_in_a_gateway(
     tmp_path: Path, provider: Provider, lane: str
 ) -> None:
     def broken(pipeline: Pipeline, _: AccessGate) -> None:
-        connection = pipeline.journal._connection
+        connection = pipeline.journal.disk._connection
         assert connection is not None
         connection.execute("pragma max_page_count=2")  # SQLite says "database or disk is full" from here on
 
@@ -118,7 +118,7 @@ async def test_a_journal_that_cannot_be_written_lets_a_laptop_pass(
     tmp_path: Path, provider: Provider, lane: str
 ) -> None:
     def broken(pipeline: Pipeline, _: AccessGate) -> None:
-        connection = pipeline.journal._connection
+        connection = pipeline.journal.disk._connection
         assert connection is not None
         connection.execute("pragma max_page_count=2")
 

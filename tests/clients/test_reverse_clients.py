@@ -87,10 +87,12 @@ def test_codex_falls_back_from_its_websocket_and_works(tmp_path: Path, provider:
     home = tmp_path / "home"
     home.mkdir()
     with Instance(tmp_path, provider.url) as instance:
+        base_url = f'openai_base_url="{instance.url}/v1"'
         said = run(
-            [installed("codex"), "exec", "--skip-git-repo-check", "-c", f'openai_base_url="{instance.url}/v1"', "say hi"],
-            {"OPENAI_API_KEY": KEY}, home,
-        )  # fmt: skip
+            [installed("codex"), "exec", "--skip-git-repo-check", "-c", base_url, "say hi"],
+            {"OPENAI_API_KEY": KEY},
+            home,
+        )
         records = instance.recorded(2)
         instance.wait_until(lambda: any(r["end_state"] == "complete" for r in instance.records()), 8)
         records = instance.records()
@@ -114,7 +116,7 @@ def responses_stream(text: str) -> list[bytes]:
     usage = {"input_tokens": 5, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 3,
              "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 8}  # fmt: skip
     where = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
-    events = [
+    events: list[dict[str, Any]] = [
         {"type": "response.created", "response": {**base, "status": "in_progress"}},
         {
             "type": "response.output_item.added",
@@ -162,8 +164,16 @@ def test_claude_code_works_through_its_prefix(tmp_path: Path, provider: Provider
 
 def message_stream(text: str) -> list[bytes]:
     """An Anthropic Messages stream of one text block, as the API sends it."""
-    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5", "content": [],
-               "stop_reason": None, "stop_sequence": None, "usage": {"input_tokens": 10, "output_tokens": 1}}  # fmt: skip
+    message: dict[str, Any] = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-sonnet-4-5",
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": {"input_tokens": 10, "output_tokens": 1},
+    }
     events: list[dict[str, Any]] = [
         {"type": "message_start", "message": message},
         {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},

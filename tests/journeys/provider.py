@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Ending = Literal["clean", "cut", "reset", "hang"]
 
@@ -68,9 +68,9 @@ def chat_chunks(words: Iterable[str], *, model: str = "gpt-4o-2024-08-06") -> li
 STREAM = (("content-type", "text/event-stream; charset=utf-8"), ("x-request-id", "req_test"))
 
 
-def streamed(words: Iterable[str], **more: object) -> Answer:
+def streamed(words: Iterable[str], **more: Any) -> Answer:
     """A streamed chat completion."""
-    return Answer(chunks=sse(*chat_chunks(words)), fields=STREAM, **more)  # type: ignore[arg-type]
+    return Answer(chunks=sse(*chat_chunks(words)), fields=STREAM, **more)
 
 
 def completion(text: str = "Hello!", *, model: str = "gpt-4o-2024-08-06") -> Answer:
@@ -133,7 +133,7 @@ class Provider:
         self._started.set()
         await self._stop.wait()
         server.close()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:  # type: ignore[operator] # never None here
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -225,8 +225,7 @@ def test_a_recorder_killed_again_and_again_stores_everything_once(tmp_path: Path
         for round_ in range(4):
             for _ in range(15):
                 read_until(connect(instance), b"0\r\n\r\n")
-            killed = instance.kill("recorder")
-            instance.wait_until(lambda killed=killed: instance.pids("recorder") not in ([], [killed]), 15)
+            another_recorder(instance, killed=instance.kill("recorder"))
             time.sleep(0.3 * round_)
         slow.close()
         records = instance.recorded(61, within=20)
@@ -238,6 +237,10 @@ def test_a_recorder_killed_again_and_again_stores_everything_once(tmp_path: Path
     assert states.count("complete") == 60
     assert states.count("client_gone") == 1
     assert len(left) <= 2, "journal files that are stored whole are removed"
+
+
+def another_recorder(instance: Instance, killed: int) -> None:
+    instance.wait_until(lambda: instance.pids("recorder") not in ([], [killed]), 15)
 
 
 def connect_slowly(instance: Instance, provider: Provider) -> socket.socket:

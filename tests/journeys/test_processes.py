@@ -39,7 +39,8 @@ def test_a_taken_port_is_said_with_the_remedy(tmp_path: Path, provider: Provider
 
 def test_a_second_instance_on_the_same_record_is_refused(tmp_path: Path, provider: Provider) -> None:
     with Instance(tmp_path, provider.url) as first:
-        second = Instance(tmp_path / "second", provider.url) if (tmp_path / "second").mkdir() is None else first
+        (tmp_path / "second").mkdir()
+        second = Instance(tmp_path / "second", provider.url)
         text = second.config.read_text(encoding="utf-8")
         second.config.write_text(text.replace(str(second.data_dir), str(first.data_dir)), encoding="utf-8")
         done = _serve_once(second)
@@ -143,9 +144,10 @@ def test_callers_may_be_served_over_tls(tmp_path: Path, provider: Provider) -> N
         check=True, capture_output=True,
     )  # fmt: skip
     instance = Instance(tmp_path, provider.url, profile="gateway", more=GATEWAY)
+    address = f"127.0.0.1:{instance.port}"
+    tls = f"{{cert: {tmp_path}/cert.pem, key: {tmp_path}/key.pem}}"
     text = instance.config.read_text(encoding="utf-8").replace(
-        f"listen: 127.0.0.1:{instance.port}",
-        f"listen: [{{address: '127.0.0.1:{instance.port}', issuers: [own], tls: {{cert: {tmp_path}/cert.pem, key: {tmp_path}/key.pem}}}}]",
+        f"listen: {address}", f"listen: [{{address: '{address}', issuers: [own], tls: {tls}}}]"
     )
     instance.config.write_text(text, encoding="utf-8")
     with instance:

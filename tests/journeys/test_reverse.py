@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,8 @@ def test_a_chat_completion_passes_and_is_on_record(tmp_path: Path, provider: Pro
     assert record["status"] == 200
     assert record["operation"] == "chat"
     assert record["stream"] is False
-    assert record["usage"] == {
-        "input_tokens": 12, "output_tokens": 7, "cached_input_tokens": None, "reasoning_tokens": None, "source": "provider"
-    }  # fmt: skip
+    assert (record["usage"]["input_tokens"], record["usage"]["output_tokens"]) == (12, 7)
+    assert record["usage"]["source"] == "provider"
     assert record["upstream_request_id"] == "req_test"
     assert record["principal"]["issuer"] == "local"
     assert record["decision"]["outcome"] == "allow"
@@ -66,7 +66,7 @@ def test_words_reach_the_caller_as_the_provider_says_them(tmp_path: Path, provid
         (record,) = instance.recorded(1)
 
     assert said == "".join(WORDS)
-    gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    gaps = [later - sooner for sooner, later in pairwise(times)]
     assert min(gaps) > 0.05, "the words came in a heap"
     assert record["response"]["object"] == "chat.completion"
     assert record["response"]["choices"][0]["message"]["content"] == said
@@ -81,7 +81,8 @@ def test_a_responses_stream_becomes_its_response(tmp_path: Path, provider: Provi
     final = {**_response("completed"), "output": [{**item, "content": [_part("Hi there")]}]}
     events = [
         {"type": "response.created", "response": _response("in_progress"), "sequence_number": 0},
-        {"type": "response.output_item.added", "output_index": 0, "item": {**item, "content": []}, "sequence_number": 1},
+        {"type": "response.output_item.added", "output_index": 0, "item": {**item, "content": []},
+         "sequence_number": 1},
         {"type": "response.content_part.added", "output_index": 0, "content_index": 0, "item_id": "msg_1",
          "part": _part(""), "sequence_number": 2},
         {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "item_id": "msg_1",
@@ -104,7 +105,8 @@ def test_a_responses_stream_becomes_its_response(tmp_path: Path, provider: Provi
 
 def _response(status: str) -> dict[str, Any]:
     usage = {"input_tokens": 5, "output_tokens": 3, "total_tokens": 8,
-             "input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}  # fmt: skip
+             "input_tokens_details": {"cached_tokens": 0},
+             "output_tokens_details": {"reasoning_tokens": 0}}  # fmt: skip
     return {"id": "resp_1", "object": "response", "created_at": 1760000000, "status": status, "model": "gpt-4o",
             "output": [], "parallel_tool_calls": True, "tool_choice": "auto", "tools": [],
             "usage": usage if status == "completed" else None}  # fmt: skip
@@ -205,7 +207,7 @@ def _packed(raw: bytes, coding: str) -> bytes:
     import zstandard
 
     if coding == "gzip":
-        return gzip.compress(raw)
+        return gzip.compress(raw, mtime=0)
     return bytes(brotli.compress(raw)) if coding == "br" else zstandard.compress(raw)
 
 
@@ -238,7 +240,8 @@ def test_query_and_unknown_paths_pass_on_a_laptop_and_secrets_in_the_query_are_n
 
 
 def test_other_providers_answer_under_their_prefix(tmp_path: Path, provider: Provider, lane: str) -> None:
-    more = f"providers:\n  openai: {{upstream: '{provider.url}'}}\n  groq: {{dialect: openai, upstream: '{provider.url}/openai'}}\n"
+    groq = f"groq: {{dialect: openai, upstream: '{provider.url}/openai'}}"
+    more = f"providers:\n  openai: {{upstream: '{provider.url}'}}\n  {groq}\n"
     with Instance(tmp_path, provider.url, lane=lane, more=more) as instance:
         sdk = openai.OpenAI(base_url=f"{instance.url}/groq/v1", api_key=KEY, max_retries=0)
         ask(sdk)

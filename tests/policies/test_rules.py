@@ -15,8 +15,13 @@ def answer(
     return book.decide(Principal("ann", None, domain, "own"), call, "openai")
 
 
-EVERYONE = {"name": "everyone", "domains": ["example.com"], "models": ["gpt-4o*"], "operations": ["chat", "responses"]}
-NO_AUDIO = {"name": "no-audio", "action": "deny", "models": ["*audio*"]}
+EVERYONE: dict[str, object] = {
+    "name": "everyone",
+    "domains": ["example.com"],
+    "models": ["gpt-4o*"],
+    "operations": ["chat", "responses"],
+}
+NO_AUDIO: dict[str, object] = {"name": "no-audio", "action": "deny", "models": ["*audio*"]}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from settings.reading import SettingsProblems, parse_settings, read_settings
 from settings.schema import Settings
@@ -51,7 +52,7 @@ def test_the_settings_file_in_the_repository_is_the_defaults() -> None:
 
 def test_every_setting_stands_in_the_settings_file() -> None:
     text = (ROOT / "config.yaml").read_text(encoding="utf-8")
-    sections = [
+    sections: list[type[BaseModel]] = [
         Settings,
         *(type(getattr(Settings(), n)) for n in ("identity", "policies", "storage", "limits", "timeouts")),
     ]

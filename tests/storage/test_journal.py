@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from storage.journal.disk import Entry
 from storage.journal.files import bytes_of, is_alive, journal_dir, journal_files
 from storage.journal.reading import JournalFile, boots
 from storage.journal.rows import Arrivals, Closing, Intent, Piece, ReplyHead, decode, encode
@@ -84,18 +85,18 @@ async def test_a_journal_past_its_limit_takes_no_more_intents_and_says_why(tmp_p
 async def test_a_disk_that_refuses_fails_intents_and_keeps_what_is_owed_for_later(tmp_path: Path) -> None:
     kept = journal(tmp_path)
     await kept.commit(b"a" * 16, piece())
-    assert kept._connection is not None
-    kept._connection.execute("pragma max_page_count=3")  # SQLite says "database or disk is full" from here on
+    assert kept.disk._connection is not None
+    kept.disk._connection.execute("pragma max_page_count=3")  # SQLite says "database or disk is full" from here on
 
     with pytest.raises(JournalUnavailable, match="full"):
         await kept.commit(b"b" * 16, piece(), bytes(100_000))
     kept.append(b"c" * 16, piece(), bytes(50_000))
     await asyncio.sleep(0.3)
-    assert kept.failing
-    kept._connection.execute("pragma max_page_count=1000000")
+    assert kept.disk.failing
+    kept.disk._connection.execute("pragma max_page_count=1000000")
     await asyncio.sleep(1.0)
 
-    assert not kept.failing
+    assert not kept.disk.failing
     assert [exchange[:1] for exchange, _ in rows_in(kept.directory)] == [b"a", b"c"]
     kept.close()
 
@@ -146,3 +147,30 @@ def test_what_was_committed_survives_kill_9(tmp_path: Path) -> None:
 
 def test_an_intent_holds_no_header_that_could_carry_a_secret() -> None:
     assert not {"authorization", "headers", "cookie"} & set(Intent.__struct_fields__)
+
+
+async def test_rows_of_one_batch_keep_their_order_whether_or_not_somebody_waits(tmp_path: Path) -> None:
+    kept = journal(tmp_path)
+    waiting = [kept.commit(b"a" * 16, piece(), b"intent"), kept.commit(b"b" * 16, piece(), b"intent")]
+    kept.append(b"a" * 16, piece(), b"closing")  # a caller who left before the intent was on disk
+    await asyncio.gather(*waiting)
+    kept.close()
+
+    assert [body for exchange, body in rows_in(kept.directory) if exchange == b"a" * 16] == [b"intent", b"closing"]
+
+
+async def test_a_disk_that_does_not_answer_fails_the_intents_that_wait_for_it(tmp_path: Path) -> None:
+    kept = journal(tmp_path)
+    write = kept.disk.write
+
+    def stuck(rows: list[Entry]) -> str | None:
+        time.sleep(3)
+        return write(rows)
+
+    kept.disk.write = stuck  # type: ignore[method-assign]
+    began = time.monotonic()
+    with pytest.raises(JournalUnavailable, match="does not answer"):
+        await kept.commit(b"a" * 16, piece())
+
+    assert time.monotonic() - began < 2.9
+    kept.close()

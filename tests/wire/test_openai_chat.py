@@ -284,7 +284,7 @@ def test_parts_of_other_types_stay_apart() -> None:
 
 @pytest.mark.parametrize("name", ["refusal", "reasoning_content", "reasoning", "reasoning_text", "thinking", "unheard"])
 def test_strings_of_the_message_join(name: str) -> None:
-    pieces = [chunk(delta(**{name: piece})) for piece in ("a", "b", None, "c")]
+    pieces = [chunk(delta(0, None, **{name: piece})) for piece in ("a", "b", None, "c")]
     assert message(fold(*pieces, DONE))[name] == "abc"
 
 
@@ -636,9 +636,10 @@ def test_azures_filters_merge_and_may_come_after_the_end() -> None:
 
 
 def test_an_unstreamed_completion_is_itself() -> None:
-    body = {"id": "x", "model": "m", "choices": [{"index": 0, "message": {"content": "a"}, "finish_reason": "stop"}]}
-    reply = chat.whole({**body, "usage": USAGE})
-    assert reply.response == {**body, "usage": USAGE}
+    choice = {"index": 0, "message": {"content": "a"}, "finish_reason": "stop"}
+    body: Any = {"id": "x", "model": "m", "choices": [choice], "usage": USAGE}
+    reply = chat.whole(body)
+    assert reply.response == body
     assert (reply.ended, reply.usage, reply.texts) == ("terminal", Usage(3, 5), (Text("answer", "a"),))
 
 

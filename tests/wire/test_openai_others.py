@@ -10,8 +10,8 @@ import pytest
 from exchange.call import Text
 from exchange.reply import Reply, Usage
 from tests.wire.openai_streams import DONE, extra, fold, read, response, sse
-from wire.api import Event
-from wire.openai import assistants, audio, completions, embeddings, images, moderations, realtime
+from wire.api import Event, Folder
+from wire.openai import agents, assistants, audio, completions, embeddings, images, live, moderations, realtime
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}
 
@@ -292,8 +292,8 @@ def test_what_is_new_in_a_run_are_its_messages_and_the_outputs_of_tools() -> Non
 TRANSCRIBED = "conversation.item.input_audio_transcription"
 
 
-def session(*events: dict[str, Any]) -> Reply:
-    folder = realtime.RealtimeFolder()
+def session(*events: dict[str, Any], folder: Folder | None = None) -> Reply:
+    folder = folder or realtime.RealtimeFolder()
     for event in events:
         folder.add(Event(json.dumps(event)))
     return folder.close()
@@ -351,6 +351,60 @@ def test_responses_of_a_session_interleave_and_their_usage_adds_up() -> None:
     )
     assert [each["id"] for each in response(reply)["responses"]] == ["a", "b"]
     assert (reply.usage, reply.finish_reasons) == (Usage(2, 4), ("completed", "completed"))
+
+
+def test_a_live_session_has_its_transcripts_and_what_was_delegated() -> None:
+    def delegated(**event: Any) -> dict[str, Any]:
+        return {"type": "response.event", "delegation_id": "d", "event": event}
+
+    reply = session(
+        {"type": "session.started", "session": {"id": "s", "model": "gpt-live"}},
+        {"type": "session.input_transcript.delta", "delta": "hel"},
+        {"type": "session.output_transcript.delta", "delta": "good"},
+        {"type": "session.input_transcript.delta", "delta": "lo"},
+        {"type": "session.output_audio.delta", "audio": "AAAA"},
+        delegated(type="response.created", response={"id": "r", "status": "in_progress"}),
+        delegated(type="response.output_text.delta", output_index=0, content_index=0, delta="found"),
+        {"type": "session.closed", "session": {"id": "s", "model": "gpt-live"}, "usage": {"seconds": 2}},
+        folder=live.LiveFolder(),
+    )
+    told = response(reply)
+    assert told["transcripts"] == {"input": "hello", "output": "good"}
+    assert told["responses"][0]["id"] == "r"
+    assert extra(reply)["audio"]["output"]["_bytes"] == 3
+    assert (reply.ended, reply.response_model) == ("terminal", "gpt-live")
+    assert reply.texts == (Text("user", "hello"), Text("answer", "good"), Text("answer", "found"))
+
+
+def agent(kind: str, **fields: Any) -> dict[str, Any]:
+    return {"type": f"agent.session.{kind}", "turn_id": "t", **fields}
+
+
+def test_an_agent_session_has_its_turns_and_what_it_put_out() -> None:
+    reply = session(
+        agent("created", session={"id": "s", "status": "in_progress"}),
+        agent("turn.created", turn={"id": "t"}),
+        agent("turn.item.added", item={"type": "message", "role": "user"}),
+        agent("turn.item.added", output_index=0, item={"type": "message", "content": []}),
+        agent("turn.output_text.delta", output_index=0, content_index=0, delta="he"),
+        agent("turn.output_text.delta", output_index=0, content_index=0, delta="y"),
+        {"type": "agent.output.command_execution_output.delta", "turn_id": "t", "output_index": 1, "delta": "ls"},
+        agent("turn.completed", turn={"id": "t"}, usage={"input_tokens": 3, "output_tokens": 5}),
+        agent("idle", session={"id": "s", "status": "idle"}),
+        folder=agents.AgentFolder(),
+    )
+    told = response(reply)
+    assert told["output"][0]["content"][0]["text"] == "hey"
+    assert told["output"][1] == {"output": "ls"}
+    assert (told["status"], reply.ended, reply.usage) == ("idle", "terminal", Usage(3, 5))
+    assert reply.texts == (Text("answer", "hey"),)
+
+
+def test_an_agent_session_that_breaks_off_is_open_and_a_failed_turn_failed() -> None:
+    begun = agent("created", session={"id": "s", "status": "in_progress"})
+    assert session(begun, folder=agents.AgentFolder()).ended == "open"
+    failed = agent("turn.failed", turn={"id": "t"})
+    assert session(begun, failed, folder=agents.AgentFolder()).ended == "failed"
 
 
 def test_a_client_secret_is_not_kept() -> None:

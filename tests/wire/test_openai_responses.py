@@ -189,8 +189,8 @@ def test_parts_that_nobody_opened_are_opened_by_their_first_delta() -> None:
 def test_the_done_of_a_text_overwrites_its_deltas(kind: str, by: str, key: str, where: str) -> None:
     reply = fold(
         CREATED,
-        event(f"{kind}.delta", **{by: 0}, delta="wr"),
-        event(f"{kind}.done", **{by: 0, key: "right"}),
+        event(f"{kind}.delta", 0, **{by: 0}, delta="wr"),
+        event(f"{kind}.done", 0, **{by: 0, key: "right"}),
     )
     assert output(reply)[0][where][0][key] == "right"
 
@@ -223,7 +223,7 @@ def test_the_done_of_a_part_replaces_it() -> None:
 def test_arguments_join_and_their_done_overwrites(kind: str, key: str, path: tuple[str, ...], finished: bool) -> None:
     events = [event(f"{kind}.delta", delta='{"a"'), event(f"{kind}.delta", delta=":1}")]
     if finished:
-        events.append(event(f"{kind}.done", **{key: '{"b":2}'}))
+        events.append(event(f"{kind}.done", 0, **{key: '{"b":2}'}))
     value: Any = output(fold(CREATED, added({"type": "x"}), *events))[0]
     for step in path:
         value = value[step]

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import brotli  # type: ignore[import-untyped] # it ships no types
+import brotli
 import pytest
 import zstandard
 

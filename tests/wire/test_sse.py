@@ -90,6 +90,12 @@ def test_json_lines_without_a_field_name_make_an_event_together() -> None:
         assert stream.bad_lines == 0
 
 
+def test_garbage_on_both_sides_of_an_event_is_not_taken_together() -> None:
+    raw = b'{\n\ndata: a\n\n"b": 1}\n\ndata: b\n\n'
+    for chunks in every_cut(raw):
+        assert read(*chunks) == [Event("a"), Event("b")], chunks
+
+
 def test_what_is_not_utf8_is_replaced_and_counted() -> None:
     stream = EventStream()
     assert read(b"data: a\xff\n\n", stream=stream) == [Event("a\ufffd")]

@@ -5,10 +5,10 @@ The answer names the batch; the results are fetched from another path, one JSON 
 
 from exchange.call import Json, Text
 from wire.anthropic.count_tokens import whole
-from wire.anthropic.fields import items, mapping
 from wire.anthropic.messages import MessageFolder
-from wire.anthropic.turns import request_texts
+from wire.anthropic.texts import request_texts
 from wire.api import Api
+from wire.fields import items, mapping
 
 
 def texts(body: Json) -> tuple[Text, ...]:

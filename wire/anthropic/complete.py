@@ -6,12 +6,12 @@ name events `completion` and `ping`, and frame with CRLF.
 
 from exchange.call import Json, Text
 from exchange.reply import Ended, Reply
-from wire.anthropic.extra import Extra
-from wire.anthropic.fields import Object, mapping, string
-from wire.anthropic.messages import streams
-from wire.anthropic.turns import kept
 from wire.api import Api, Event
+from wire.extra import Extra
+from wire.fields import Object, mapping, string
 from wire.json_text import fit
+from wire.other import streams
+from wire.turns import kept
 
 
 class CompleteFolder:

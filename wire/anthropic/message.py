@@ -3,9 +3,9 @@
 from typing import Final
 
 from exchange.call import Json
-from wire.anthropic.cut_json import put_arguments
-from wire.anthropic.extra import Extra
-from wire.anthropic.fields import Object, index, items, mapping, string
+from wire.cut_json import put_arguments
+from wire.extra import Extra
+from wire.fields import Object, index, items, mapping, string
 
 _GROWING: Final = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
 """Delta types that bring a piece of text, and the field it stands in."""

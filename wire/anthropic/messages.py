@@ -8,12 +8,12 @@ from collections.abc import Mapping
 
 from exchange.call import Json, Text
 from exchange.reply import Ended, Reply
-from wire.anthropic.extra import Extra
-from wire.anthropic.fields import Object, mapping, string
 from wire.anthropic.message import Message
-from wire.anthropic.turns import answer_texts, request_texts
+from wire.anthropic.texts import answer_texts, request_texts
 from wire.anthropic.usage import usage_of
 from wire.api import Api, Event
+from wire.extra import Extra
+from wire.fields import Object, mapping, string
 from wire.json_text import fit
 
 _BARE_STOP = 2  # keys of a `content_block_stop`: `type` and `index`

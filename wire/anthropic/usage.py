@@ -2,7 +2,7 @@
 
 from exchange.call import Json
 from exchange.reply import Usage
-from wire.anthropic.fields import count, mapping, total
+from wire.fields import count, mapping, total
 
 
 def usage_of(value: Json) -> Usage | None:

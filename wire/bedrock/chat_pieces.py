@@ -4,10 +4,10 @@ import json
 from dataclasses import replace
 
 from exchange.reply import Reply
-from wire.anthropic.extra import Extra
-from wire.anthropic.fields import Object, mapping
 from wire.api import Event
 from wire.bedrock.pieces import METRICS
+from wire.extra import Extra
+from wire.fields import Object, mapping
 from wire.openai import chat
 
 

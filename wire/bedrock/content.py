@@ -1,9 +1,9 @@
 """One content block of a Converse message being put together."""
 
 from exchange.call import Json
-from wire.anthropic.cut_json import put_arguments
-from wire.anthropic.extra import Extra
-from wire.anthropic.fields import Object, items, mapping, string
+from wire.cut_json import put_arguments
+from wire.extra import Extra
+from wire.fields import Object, items, mapping, string
 
 
 class Content:

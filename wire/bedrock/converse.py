@@ -9,12 +9,12 @@ from collections.abc import Mapping
 
 from exchange.call import Json, Text
 from exchange.reply import Ended, Reply, Usage
-from wire.anthropic.extra import Extra
-from wire.anthropic.fields import Object, compact, count, index, items, mapping, string, total
-from wire.anthropic.turns import called, kept, new_turns
 from wire.api import Api, Event
 from wire.bedrock.content import Content
+from wire.extra import Extra
+from wire.fields import Object, compact, count, index, items, mapping, string, total
 from wire.json_text import fit
+from wire.turns import called, kept, new_turns
 
 KINDS = ("messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata")
 

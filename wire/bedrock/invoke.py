@@ -11,16 +11,16 @@ import binascii
 from exchange.call import Json, Text
 from exchange.reply import Reply
 from wire.anthropic import messages
-from wire.anthropic.extra import Extra
-from wire.anthropic.fields import Object, mapping, string
 from wire.anthropic.messages import MessageFolder
-from wire.anthropic.turns import kept
 from wire.api import Api, Event
 from wire.bedrock import converse, pieces
 from wire.bedrock.chat_pieces import ChatPieces
 from wire.bedrock.converse import ConverseFolder, exception_of, streams
 from wire.bedrock.pieces import PiecesFolder
+from wire.extra import Extra
+from wire.fields import Object, mapping, string
 from wire.openai import chat
+from wire.turns import kept
 
 type _Inner = MessageFolder | ConverseFolder | ChatPieces | PiecesFolder
 

@@ -8,10 +8,10 @@ from typing import Final
 
 from exchange.call import Json
 from exchange.reply import Ended, Reply, Usage
-from wire.anthropic.extra import Extra
-from wire.anthropic.fields import Object, count, index, items, mapping, string, total
-from wire.anthropic.turns import kept
+from wire.extra import Extra
+from wire.fields import Object, count, index, items, mapping, string, total
 from wire.json_text import fit
+from wire.turns import kept
 
 METRICS: Final = "amazon-bedrock-invocationMetrics"
 """Field of the last chunk, whosever model it is; unstreamed, these counts are headers."""

@@ -5,13 +5,13 @@ Source: "Chat with Streaming", Cohere API reference v2. Events carry their type 
 
 from exchange.call import Json, Text
 from exchange.reply import Ended, Reply, Usage
-from wire.anthropic.extra import Extra
-from wire.anthropic.fields import Object, compact, count, items, mapping, string
-from wire.anthropic.messages import streams
-from wire.anthropic.turns import called, kept, new_turns
 from wire.api import Api, Event
 from wire.cohere.message import Message
+from wire.extra import Extra
+from wire.fields import Object, compact, count, items, mapping, string
 from wire.json_text import fit
+from wire.other import streams
+from wire.turns import called, kept, new_turns
 
 
 class ChatFolder:

@@ -1,7 +1,7 @@
 """The message of a Cohere chat being put together."""
 
 from exchange.call import Json
-from wire.anthropic.fields import Object, index, mapping, string
+from wire.fields import Object, index, mapping, string
 
 
 class Message:

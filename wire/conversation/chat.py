@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from exchange.call import Json
-from wire.anthropic.fields import Object, items, mapping, string
 from wire.conversation.content import content
 from wire.conversation.turn import Turn, compact, error, noted, unexpected
+from wire.fields import Object, items, mapping, string
 
 _REASONING = ("reasoning_content", "reasoning", "reasoning_text", "thinking")
 

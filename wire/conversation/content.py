@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 
 from exchange.call import Json
-from wire.anthropic.fields import Object, mapping, string
 from wire.conversation.turn import Turn, compact, joined, media, parts
+from wire.fields import Object, mapping, string
 
 
 def content(role: str, given: Json) -> Iterator[Turn]:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from exchange.call import Json
-from wire.anthropic.fields import Object, items, mapping, string
 from wire.conversation.content import content
 from wire.conversation.turn import Turn, compact, error, joined, media, noted, parts
+from wire.fields import Object, items, mapping, string
 
 
 def asked(request: Json) -> Iterator[Turn]:
@@ -18,7 +18,9 @@ def asked(request: Json) -> Iterator[Turn]:
         for each in contents if isinstance(contents, list) else [contents]:
             yield from _content("user", each)
     else:
-        yield from content("user", fields.get("input"))
+        given = fields.get("input")
+        for each in given if isinstance(given, list) else [given]:
+            yield from _step("user", each)
 
 
 def answered(response: Json) -> Iterator[Turn]:
@@ -36,9 +38,28 @@ def answered(response: Json) -> Iterator[Turn]:
     if blocked:
         yield Turn("assistant", "refusal", compact(blocked))
     for each in [*items(fields.get("outputs")), *items(fields.get("steps"))]:
-        yield from content("assistant", mapping(each).get("content", each))
+        yield from _step("assistant", each)
     yield from error(fields.get("error"))
     yield from noted(response)
+
+
+def _step(role: str, given: Json) -> Iterator[Turn]:
+    """A step of an interaction: what was said, thought, called or returned."""
+    step = mapping(given)
+    kind = string(step.get("type"))
+    name = string(step.get("name")) or None
+    if kind == "thought":
+        if said := joined(step.get("summary") or step.get("content") or ""):
+            yield Turn(role, "reasoning", said)
+    elif kind.endswith("_call"):
+        yield Turn("assistant", "tool_call", compact(step.get("arguments", step)), name or kind.removesuffix("_call"))
+    elif kind.endswith("_result"):
+        what = name or kind.removesuffix("_result")
+        yield Turn("tool", "tool_result", joined(step.get("result", step.get("content", step))), what)
+    elif "content" in step:
+        yield from content({"user_input": "user", "model_output": "assistant"}.get(kind, role), step["content"])
+    else:
+        yield from content(role, given)
 
 
 def _content(role: str, given: Json) -> Iterator[Turn]:

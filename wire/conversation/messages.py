@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from exchange.call import Json
-from wire.anthropic.fields import items, mapping, string
 from wire.conversation.content import content
 from wire.conversation.turn import Turn, compact, error, noted, unexpected
+from wire.fields import items, mapping, string
 
 
 def asked(request: Json) -> Iterator[Turn]:

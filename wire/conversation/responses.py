@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from exchange.call import Json
-from wire.anthropic.fields import Object, items, mapping, string
 from wire.conversation.content import content
 from wire.conversation.turn import Turn, compact, error, joined, media, noted, unexpected
+from wire.fields import Object, items, mapping, string
 
 
 def asked(request: Json) -> Iterator[Turn]:
@@ -16,7 +16,7 @@ def asked(request: Json) -> Iterator[Turn]:
     if not isinstance(given, list):
         yield from content("user", given)
         return
-    names = {string(mapping(each).get("call_id")): string(mapping(each).get("name")) for each in given}
+    names = {string(item.get("call_id")): string(item.get("name")) for item in map(mapping, given) if item.get("name")}
     for each in given:
         yield from _item("user", each, names)
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from exchange.call import Json
-from wire.anthropic.fields import items, mapping, string
 from wire.conversation.content import content
 from wire.conversation.turn import Turn, compact, error, media, noted, parts, size, unexpected
+from wire.fields import items, mapping, string
 
 _ASKED = ("system", "prompt", "input", "inputs", "content", "contents", "text", "instructions", "requests")
 _ANSWERED = ("completion", "response", "text", "generated_text", "output_text", "content", "output")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from exchange.call import Json
-from wire.anthropic.fields import Object, items, mapping, string
+from wire.fields import Object, items, mapping, string
 
 TurnKind = Literal["text", "tool_call", "tool_result", "reasoning", "refusal", "error", "media"]
 

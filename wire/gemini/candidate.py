@@ -3,10 +3,10 @@
 from typing import Final
 
 from exchange.call import Json
-from wire.anthropic.extra import Extra
-from wire.anthropic.fields import Object, items, mapping, string
-from wire.anthropic.turns import called
+from wire.extra import Extra
+from wire.fields import Object, items, mapping, string
 from wire.gemini.function_call import StreamedCall, opens
+from wire.turns import called
 
 _TEXT: Final = frozenset(("text", "thought", "thoughtSignature"))
 """The keys of a part that is text and nothing else: only such parts join."""

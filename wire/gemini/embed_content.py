@@ -2,8 +2,8 @@
 
 from exchange.call import Json
 from exchange.reply import Reply
-from wire.anthropic.fields import Object, items, mapping
 from wire.api import Api
+from wire.fields import Object, items, mapping
 from wire.gemini.generate_content import GenerateContentFolder, streams, texts
 from wire.gemini.usage import usage_of
 

@@ -7,8 +7,8 @@ which is often empty.
 from typing import Final
 
 from exchange.call import Json
-from wire.anthropic.extra import Extra
-from wire.anthropic.fields import Object, items, mapping, string
+from wire.extra import Extra
+from wire.fields import Object, items, mapping, string
 from wire.gemini.json_path import put, steps
 
 _PIECES: Final = ("partialArgs", "willContinue")

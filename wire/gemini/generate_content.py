@@ -8,14 +8,14 @@ from collections.abc import Mapping
 
 from exchange.call import Json, Text
 from exchange.reply import Ended, Reply
-from wire.anthropic.extra import Extra
-from wire.anthropic.fields import Object, index, items, mapping, string
-from wire.anthropic.turns import kept
 from wire.api import Api, Event
+from wire.extra import Extra
+from wire.fields import Object, index, items, mapping, string
 from wire.gemini.candidate import Candidate, texts_of
 from wire.gemini.contents import request_texts
 from wire.gemini.usage import usage_of
 from wire.json_text import fit
+from wire.turns import kept
 
 
 class GenerateContentFolder:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Final
 
 from exchange.call import Json
-from wire.anthropic.cut_json import put_arguments
-from wire.anthropic.extra import Extra
-from wire.anthropic.fields import Object, index, items, mapping, string
+from wire.cut_json import put_arguments
+from wire.extra import Extra
+from wire.fields import Object, index, items, mapping, string
 
 
 class Step:

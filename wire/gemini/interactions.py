@@ -6,13 +6,13 @@ Source: the stream events of the official SDK (`google.genai`, interactions) and
 
 from exchange.call import Json, Text
 from exchange.reply import Ended, Reply, Usage
-from wire.anthropic.extra import Extra
-from wire.anthropic.fields import Object, compact, count, items, mapping, string, total
-from wire.anthropic.messages import streams
-from wire.anthropic.turns import called, kept
 from wire.api import Api, Event
+from wire.extra import Extra
+from wire.fields import Object, compact, count, items, mapping, string, total
 from wire.gemini.interaction import Interaction
 from wire.json_text import fit
+from wire.other import streams
+from wire.turns import called, kept
 
 
 class InteractionFolder:

@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from exchange.call import Json
-from wire.anthropic.fields import Object
+from wire.fields import Object
 
 GAP: Final = 64
 """Items an index may leave out. Arguments stream in order; a far index would make a long list out of a few bytes."""

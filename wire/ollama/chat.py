@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from exchange.call import Json, Text
-from wire.anthropic.fields import mapping, string
-from wire.anthropic.turns import kept, new_turns
 from wire.api import Api
+from wire.fields import mapping, string
 from wire.ollama.pieces import LineFolder, whole
+from wire.turns import kept, new_turns
 
 
 def texts(body: Json) -> tuple[Text, ...]:

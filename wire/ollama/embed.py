@@ -2,10 +2,10 @@
 
 from exchange.call import Json, Text
 from exchange.reply import Reply, Usage
-from wire.anthropic.fields import count, items, mapping, string
-from wire.anthropic.turns import kept
 from wire.api import Api
+from wire.fields import count, items, mapping, string
 from wire.ollama.pieces import LineFolder
+from wire.turns import kept
 
 
 def whole(body: Json) -> Reply:

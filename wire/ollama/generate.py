@@ -1,11 +1,11 @@
 """Ollama `/api/generate`."""
 
 from exchange.call import Json, Text
-from wire.anthropic.fields import mapping, string
-from wire.anthropic.turns import kept
 from wire.api import Api
+from wire.fields import mapping, string
 from wire.ollama.chat import streams
 from wire.ollama.pieces import LineFolder, whole
+from wire.turns import kept
 
 
 def texts(body: Json) -> tuple[Text, ...]:

@@ -4,11 +4,11 @@ from typing import Final
 
 from exchange.call import Json
 from exchange.reply import Ended, Reply, Usage
-from wire.anthropic.extra import Extra
-from wire.anthropic.fields import Object, count, items, mapping, string
-from wire.anthropic.turns import called, kept
 from wire.api import Event
+from wire.extra import Extra
+from wire.fields import Object, count, items, mapping, string
 from wire.json_text import fit
+from wire.turns import called, kept
 
 _GROWING: Final = frozenset(("content", "thinking", "response"))
 _LISTS: Final = frozenset(("tool_calls", "images", "logprobs"))

@@ -8,13 +8,13 @@ from typing import Final
 
 from exchange.call import Json, Text
 from exchange.reply import Ended, Reply
-from wire.anthropic.extra import Extra
-from wire.anthropic.fields import index, items, mapping, string
-from wire.anthropic.turns import called, kept
 from wire.api import Api, Event
+from wire.extra import Extra
+from wire.fields import index, items, mapping, string
 from wire.openai.chat import streams
 from wire.openai.turns import part_texts, request_texts
 from wire.openai.usage import usage_of
+from wire.turns import called, kept
 
 _GROWING: Final = frozenset(("value", "arguments", "input", "logs"))
 """Strings that deltas continue; all others are told whole."""

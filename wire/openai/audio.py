@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 from exchange.call import Json, Text
 from exchange.reply import Ended, Reply
-from wire.anthropic.extra import Extra
-from wire.anthropic.fields import items, mapping, string
-from wire.anthropic.turns import kept
 from wire.api import Api, Event
+from wire.extra import Extra
+from wire.fields import items, mapping, string
 from wire.openai.measured import MeasuredBase64
 from wire.openai.usage import usage_of
+from wire.turns import kept
 
 
 class TranscriptFolder:

@@ -9,15 +9,15 @@ from typing import Final
 
 from exchange.call import Json, Text
 from exchange.reply import Ended, Reply
-from wire.anthropic.extra import Extra
-from wire.anthropic.fields import index, items, mapping, string
-from wire.anthropic.turns import called, kept
 from wire.api import Api, Event
+from wire.extra import Extra
+from wire.fields import index, items, mapping, string
 from wire.openai.envelope import Envelope
 from wire.openai.grown import Appended, Joined, Latest, merged
 from wire.openai.message import Message
 from wire.openai.turns import part_texts, request_texts
 from wire.openai.usage import usage_of
+from wire.turns import called, kept
 
 _CHUNK: Final = frozenset(("choices", "usage", "id", "object", "prompt_filter_results"))
 """A payload with any of these is a chunk, whatever its `object` says: servers send "" and worse."""

@@ -6,15 +6,15 @@ Source: OpenAI API reference, "Completions".
 
 from exchange.call import Json, Text
 from exchange.reply import Ended, Reply
-from wire.anthropic.extra import Extra
-from wire.anthropic.fields import index, items, mapping, string
-from wire.anthropic.turns import kept
 from wire.api import Api, Event
+from wire.extra import Extra
+from wire.fields import index, items, mapping, string
 from wire.openai.chat import streams
 from wire.openai.envelope import Envelope
 from wire.openai.grown import Appended, Latest, merged
 from wire.openai.turns import plain_texts
 from wire.openai.usage import usage_of
+from wire.turns import kept
 
 
 class TextChoice:

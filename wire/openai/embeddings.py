@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from exchange.call import Json, Text
 from exchange.reply import Reply
-from wire.anthropic.fields import items, mapping, string
 from wire.api import Api
+from wire.fields import items, mapping, string
 from wire.openai.turns import plain_texts
 from wire.openai.unstreamed import LastPayload
 from wire.openai.usage import usage_of

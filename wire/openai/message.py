@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from exchange.call import Json
-from wire.anthropic.fields import index, string
+from wire.fields import index, string
 from wire.openai.grown import Appended, Base64Pieces, Grown, Joined, Latest, Unknown, merged
 from wire.openai.tool_calls import ToolCalls
 

@@ -3,7 +3,7 @@
 from typing import Final
 
 from exchange.call import Json
-from wire.anthropic.fields import index, items, mapping
+from wire.fields import index, items, mapping
 
 _TEXTS: Final = {"output_text": "text", "refusal": "refusal", "reasoning_text": "text", "summary_text": "text"}
 

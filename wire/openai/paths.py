@@ -6,6 +6,7 @@ from typing import Final
 
 from wire.api import Api
 from wire.openai import (
+    agents,
     assistants,
     audio,
     chat,
@@ -13,11 +14,13 @@ from wire.openai import (
     embeddings,
     files,
     images,
+    live,
     moderations,
     realtime,
     responses,
 )
 
+_AGENT_EVENTS: Final[Api] = replace(agents.API, media="any")
 _RETRIEVED: Final[Api] = replace(responses.API, media="any")
 
 TABLE: Final[tuple[tuple[str, str, Api], ...]] = (
@@ -40,6 +43,15 @@ TABLE: Final[tuple[tuple[str, str, Api], ...]] = (
     ("POST", "realtime/transcription_sessions", realtime.SESSIONS),
     ("POST", "realtime/client_secrets", realtime.SESSIONS),
     ("POST", "realtime/calls", realtime.API),
+    ("POST", "realtime/translations/client_secrets", realtime.SESSIONS),
+    ("GET", "realtime/translations", live.API),
+    ("GET", "live/sessions", live.API),
+    ("POST", "live/sessions", live.SESSIONS),
+    ("GET", "live/sessions/{id}/fork", live.API),
+    ("GET", "live/sessions/{id}/sideband", live.API),
+    ("POST", "agents/sessions", agents.API),
+    ("POST", "agents/sessions/{id}/events", agents.API),
+    ("GET", "agents/sessions/{id}/events", _AGENT_EVENTS),
     ("POST", "threads/runs", assistants.API),
     ("POST", "threads/{id}/runs", assistants.API),
     ("POST", "threads/{id}/runs/{id}/submit_tool_outputs", assistants.API),

@@ -11,13 +11,13 @@ from typing import Final
 
 from exchange.call import Json, Text
 from exchange.reply import Ended, Reply, Usage
-from wire.anthropic.extra import Extra
-from wire.anthropic.fields import items, mapping, string
-from wire.anthropic.turns import called, kept
 from wire.api import Api, Event
+from wire.extra import Extra
+from wire.fields import items, mapping, string
 from wire.openai.measured import MeasuredBase64
 from wire.openai.output_item import OutputItem, place_of
 from wire.openai.usage import usage_of
+from wire.turns import called, kept
 
 _TEXTS: Final = {
     "output_text": "text",
@@ -195,7 +195,7 @@ class RealtimeFolder:
             response=self._extra.on(response),
             ended=ended,
             response_model=string(self._session.get("model")) or None,
-            usage=_total([usage_of(answer.get("usage")) for answer in answers]),
+            usage=total_usage([usage_of(answer.get("usage")) for answer in answers]),
             finish_reasons=tuple(status if isinstance(status, str) else None for status in statuses),
             texts=texts,
         )
@@ -222,7 +222,7 @@ def _said(answer: dict[str, Json]) -> tuple[Text, ...]:
     return tuple(found)
 
 
-def _total(parts: list[Usage | None]) -> Usage | None:
+def total_usage(parts: list[Usage | None]) -> Usage | None:
     """The session's usage: each response is billed on its own."""
     known = [part for part in parts if part is not None]
     if not known:

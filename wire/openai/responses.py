@@ -10,14 +10,14 @@ from typing import Final
 
 from exchange.call import Json, Text
 from exchange.reply import Ended, Reply
-from wire.anthropic.extra import Extra
-from wire.anthropic.fields import index, items, mapping, string
-from wire.anthropic.turns import called, kept
 from wire.api import Api, Event
+from wire.extra import Extra
+from wire.fields import index, items, mapping, string
 from wire.openai.measured import MeasuredBase64
 from wire.openai.output_item import OutputItem, place_of
 from wire.openai.turns import part_texts, plain_texts, written
 from wire.openai.usage import usage_of
+from wire.turns import called, kept
 
 _SNAPSHOTS: Final = frozenset(("response.created", "response.queued", "response.in_progress"))
 _TERMINAL: Final = frozenset(("response.completed", "response.incomplete", "response.failed", "response.done"))
@@ -73,8 +73,10 @@ class ResponsesFolder:
             self._extra.failed(payload)
         elif kind in ("keepalive", "response.keepalive", "ping", "response.compaction.compacting"):
             self._extra.count("signs_of_life")
-        elif kind.startswith("response.steer"):
+        elif kind.startswith(("response.steer", "response.inject")):
             self._extra.keep("steer", payload)
+        elif kind == "response.create":
+            self._extra.keep("asked", payload)
         elif not self._add_output(kind, payload):
             self._extra.keep("unknown_events", payload)
 
@@ -256,11 +258,11 @@ def reply_of(response: dict[str, Json], ended: Ended) -> Reply:
         response_model=string(response.get("model")) or None,
         usage=usage_of(response.get("usage")),
         finish_reasons=(reason if isinstance(reason, str) else None,),
-        texts=tuple(text for each in items(response.get("output")) for text in _said(mapping(each))),
+        texts=tuple(text for each in items(response.get("output")) for text in item_texts(mapping(each))),
     )
 
 
-def _said(item: dict[str, Json]) -> tuple[Text, ...]:
+def item_texts(item: dict[str, Json]) -> tuple[Text, ...]:
     """A message's text, or a call with what it was called with; reasoning and results are not the answer."""
     kind = string(item.get("type"))
     if kind in ("message", ""):

@@ -3,7 +3,7 @@
 from typing import Final
 
 from exchange.call import Json
-from wire.anthropic.fields import compact, index
+from wire.fields import compact, index
 from wire.json_text import is_json
 from wire.openai.grown import Unknown
 
@@ -52,6 +52,11 @@ class ToolCall:
     def arguments(self) -> str:
         return "".join(self._arguments)
 
+    def answered(self) -> bool:
+        """Whether the arguments are whole already. Only looked at closely when they end as an object does."""
+        last = next((piece for piece in reversed(self._arguments) if piece), "")
+        return last.rstrip().endswith("}") and is_json(self.arguments())
+
     def close(self) -> dict[str, Json]:
         whole: dict[str, Json] = {}
         if self.id:
@@ -71,6 +76,7 @@ class ToolCalls:
 
     def __init__(self) -> None:
         self._calls: list[ToolCall] = []
+        self._by_id: dict[str, ToolCall] = {}  # of those without an index
         self._at: dict[int, ToolCall] = {}  # the call that an index means at present
         self._others: list[Json] = []
         self._seen = False
@@ -109,12 +115,14 @@ class ToolCalls:
         return call
 
     def _without_index(self, known: str, name: str) -> ToolCall:
-        for call in reversed(self._calls):
-            if known and call.id == known:
-                return call
+        if known and (call := self._by_id.get(known)):
+            return call
         if self._calls and not known and not name:
             return self._calls[-1]
-        return self._open(len(self._calls))
+        call = self._open(len(self._calls))
+        if known:
+            self._by_id[known] = call
+        return call
 
     def _open(self, place: int) -> ToolCall:
         call = ToolCall(place)
@@ -141,5 +149,5 @@ def _another(call: ToolCall, known: str, name: str) -> bool:
         return False
     new_id = bool(known and call.id and known != call.id)
     if name != call.name:
-        return new_id or is_json(call.arguments())
-    return new_id and (not (arguments := call.arguments()) or is_json(arguments))
+        return new_id or call.answered()
+    return new_id and (not call.arguments() or call.answered())

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from exchange.call import Json, Text, TextKind
-from wire.anthropic.fields import compact, items, mapping, string
-from wire.anthropic.turns import kept, new_turns
+from wire.fields import compact, items, mapping, string
+from wire.turns import kept, new_turns
 
 
 def request_texts(messages: Json) -> tuple[Text, ...]:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from exchange.call import Json
 from exchange.reply import Reply
-from wire.anthropic.extra import Extra
 from wire.api import Event
+from wire.extra import Extra
 
 
 class LastPayload:

@@ -11,7 +11,7 @@ import re
 from typing import Final
 
 from exchange.call import Json
-from wire.anthropic.fields import Object
+from wire.fields import Object
 from wire.json_text import read_json
 
 PARTIAL_JSON: Final = "_partial_json"

@@ -1,8 +1,8 @@
 """What a stream carried that has no place in the object it becomes."""
 
 from exchange.call import Json
-from wire.anthropic.fields import Object
 from wire.api import Event
+from wire.fields import Object
 from wire.json_text import read_json
 
 KEPT = 256

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Final
 
 from exchange.call import Json
-from wire.anthropic.fields import Object, index, items, mapping, string
 from wire.api import Event
 from wire.bedrock.event_stream import FrameReader
 from wire.decoding import ContentDecoder
+from wire.fields import Object, index, items, mapping, string
 from wire.framing import EventReader, framing, undecided
 from wire.json_array import JsonArray
 from wire.json_text import fit_text, read_json
@@ -24,7 +24,10 @@ _READERS: Final[dict[str, Callable[[], EventReader]]] = {
 
 
 class Spoken:
-    """One reply. Never raises for what came over the wire; a reply that is no stream has no words here."""
+    """One reply of a record: by its `operation`, `status` and `stream`, and the types of its raw bytes.
+
+    Never raises for what came over the wire. A reply that is no stream has no words here.
+    """
 
     def __init__(
         self, *, operation: str, status: int, content_type: str | None, content_encoding: str | None, streamed: bool
@@ -65,19 +68,6 @@ class Spoken:
 
     def _words(self, events: list[Event]) -> str:
         return "".join(map(words, events))
-
-
-def spoken_reader(
-    *, operation: str, status: int, content_type: str | None, content_encoding: str | None, streamed: bool
-) -> Spoken:
-    """Reads one reply of a record: its `operation`, `status` and `stream`, and the types of its raw bytes."""
-    return Spoken(
-        operation=operation,
-        status=status,
-        content_type=content_type,
-        content_encoding=content_encoding,
-        streamed=streamed,
-    )
 
 
 def words(event: Event) -> str:

@@ -1,0 +1,103 @@
+"""`sekisho`: the commands, in groups; how every one of them ends when it cannot do what it was asked."""
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from cli import check, demo, export, replay, search, show, status, tail, token
+from cli.failure import told
+from cli.options import Config, settings_at
+
+RUN, LOOK, ADMINISTER = "Run", "Look at the record", "Administer"
+
+
+class Commands(TyperGroup):
+    """All commands. A problem that a person can do something about is one sentence on stderr and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:  # typer.core's own Context is not public
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Whoever read us has enough. What Python would still flush at its end goes nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+        except Exception as problem:
+            if (answer := told(problem)) is None:
+                raise
+            from cli.terminal import err, visible
+
+            said, code = answer
+            err().print(visible(said), style="red", soft_wrap=True)
+            raise typer.Exit(code) from None
+
+
+app = typer.Typer(
+    name="sekisho",
+    cls=Commands,
+    invoke_without_command=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 well, 1 failed, 2 wrong use or settings. Every command takes --config.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"sekisho {version('sekisho')}")
+        raise typer.Exit
+
+
+@app.callback()
+def sekisho(
+    ctx: typer.Context,
+    config: Config = None,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """A checkpoint on the road to LLM APIs: asks who passes and whether they may, and writes everything down.
+
+    Without a command it serves.
+    """
+    del version  # its callback has answered
+    if ctx.invoked_subcommand is None:
+        serve(config)
+
+
+@app.command(rich_help_panel=RUN)
+def serve(config: Config = None) -> None:
+    """Run the checkpoint until Ctrl-C or SIGTERM. This is the default.
+
+    Point a client at it with OPENAI_BASE_URL=http://127.0.0.1:8080/v1
+    """
+    settings = settings_at(config)
+
+    from cli.serve import serve as run
+    from settings.reading import settings_path
+
+    raise typer.Exit(run(settings, settings_path(config)))
+
+
+app.command(rich_help_panel=RUN)(demo.demo)
+app.command(rich_help_panel=RUN)(check.check)
+app.command(rich_help_panel=RUN)(status.status)
+app.command(rich_help_panel=LOOK)(tail.tail)
+app.command(rich_help_panel=LOOK)(show.show)
+app.command(rich_help_panel=LOOK)(search.search)
+app.command(rich_help_panel=LOOK)(replay.replay)
+app.command(rich_help_panel=LOOK)(export.export)
+app.add_typer(token.app, name="token", rich_help_panel=ADMINISTER)
+
+
+def main() -> None:
+    """The command line. Characters that a terminal's encoding lacks are escaped, never an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    app(prog_name="sekisho")

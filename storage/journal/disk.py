@@ -1,0 +1,104 @@
+"""The disk's side of the journal: one transaction for each batch, files rotated, what is owed kept while it refuses."""
+
+import logging
+import sqlite3
+from pathlib import Path
+
+from storage.journal.files import SCHEMA, bytes_of, connect, file_name, journal_files
+
+log = logging.getLogger(__name__)
+
+type Entry = tuple[bytes, int, bytes, bytes | None]
+"""(exchange, kind, head, body), as they stand in the file."""
+
+_UNWRITTEN = 64 << 20  # bytes of rows kept in memory while the disk refuses them
+
+
+class JournalDisk:
+    """Writes batches of rows into the files of one boot. Used by one thread at a time.
+
+    Args:
+        directory: the boot's own.
+        durable: wait for the disk at every commit.
+        file_limit: bytes after which the next file is begun.
+    """
+
+    def __init__(self, directory: Path, *, durable: bool, file_limit: int) -> None:
+        self._directory = directory
+        self._durable = durable
+        self._file_limit = file_limit
+        self._files = 0
+        self._bytes_in_file = 0
+        self._connection: sqlite3.Connection | None = None
+        self._unwritten: list[Entry] = []
+        self.lost_rows = 0
+        self.failing = False
+        self._open_next_file()
+
+    def write(self, rows: list[Entry]) -> str | None:
+        """Commit these rows together, after those still owed. None, or why that failed: then none is written."""
+        if self._unwritten:
+            rows = self._unwritten + rows
+        if not rows:
+            return None
+        try:
+            self._commit(rows)
+        except (sqlite3.Error, OSError) as cannot:
+            if not self.failing:
+                self.failing = True
+                log.error("The journal cannot be written: %s", cannot)
+            return str(cannot)
+        self._unwritten = []
+        if self.failing:
+            self.failing = False
+            log.warning("The journal can be written again.")
+        self._bytes_in_file += sum([128 + len(head) + len(body or b"") for _, _, head, body in rows])
+        if self._bytes_in_file > self._file_limit:
+            self._rotate()
+        return None
+
+    def owe(self, rows: list[Entry]) -> None:
+        """Rows that were refused but must not be lost: they go first as soon as the disk takes any."""
+        kept = sum(len(body or b"") for *_, body in self._unwritten)
+        for row in rows:
+            kept += len(row[3] or b"")
+            if kept > _UNWRITTEN:
+                self.lost_rows += 1
+            else:
+                self._unwritten.append(row)
+
+    def bytes_waiting(self) -> int:
+        """What the boot's files take on disk: not yet removed by the recorder."""
+        return sum(map(bytes_of, journal_files(self._directory)))
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _commit(self, rows: list[Entry]) -> None:
+        if self._connection is None:
+            self._open_next_file()
+        assert self._connection is not None
+        self._connection.execute("begin immediate")
+        try:
+            self._connection.executemany("insert into row (exchange, kind, head, body) values (?, ?, ?, ?)", rows)
+            self._connection.execute("commit")
+        except sqlite3.Error:
+            if self._connection.in_transaction:
+                self._connection.execute("rollback")
+            raise
+
+    def _rotate(self) -> None:
+        try:
+            self._open_next_file()
+        except (sqlite3.Error, OSError) as cannot:
+            log.error("No next journal file can be begun, this one grows on: %s", cannot)
+
+    def _open_next_file(self) -> None:
+        connection = connect(self._directory / file_name(self._files + 1), durable=self._durable)
+        connection.execute(SCHEMA)
+        self.close()
+        self._connection = connection
+        self._files += 1
+        self._bytes_in_file = 0
