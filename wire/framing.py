@@ -33,7 +33,8 @@ def framing(head: bytes, media: str, *, status: int, streamed: bool, arrays: boo
     json = start[:1] in (b"{", b"[")
     if media in _LINES and status < 400:
         return "lines"
-    if not json and (media == "text/event-stream" or (streamed and _FIELD.match(start))):
+    # What calls itself JSON and begins as an event stream is one, asked for or not: no JSON text begins so.
+    if not json and (media == "text/event-stream" or ((streamed or media.endswith("json")) and _FIELD.match(start))):
         return "sse"
     if media.endswith("json") or (json and (media == "text/event-stream" or media in _UNSAID)):
         return "array" if arrays and streamed and status < 400 and start[:1] == b"[" else "json"

@@ -59,6 +59,19 @@ def test_a_stream_is_known_by_its_first_bytes_when_one_was_asked_for(content_typ
     assert read(STREAM, content_type=content_type) == read(STREAM)
 
 
+def test_a_stream_that_nobody_asked_for_and_that_calls_itself_json_is_a_stream() -> None:
+    reader = reply_reader(
+        route("openai", "POST", "/v1/chat/completions"),
+        status=200,
+        content_type="application/json",
+        content_encoding=None,
+        stream_asked=False,
+    )
+    reader.feed(STREAM)
+
+    assert reader.close() == read(STREAM)
+
+
 @pytest.mark.parametrize("content_type", ["application/json", "text/event-stream", None])
 def test_an_error_answered_to_a_stream_is_its_json(content_type: str | None) -> None:
     for status in (400, 401, 404, 429, 500):
