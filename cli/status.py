@@ -83,7 +83,7 @@ def status_of(data_dir: Path) -> Status:
         if record is not None:
             record.close()
     workers = sum(boot.alive for boot in journal)
-    recorder = _held(path.with_name(f"{path.name}.lock"))
+    recorder = is_held(path.with_name(f"{path.name}.lock"))
     return Status(
         running=recorder and workers > 0,
         recorder=recorder,
@@ -94,21 +94,6 @@ def status_of(data_dir: Path) -> Status:
         lag_s=max((boot.lag_s for boot in journal), default=0.0),
         journal=journal,
     )
-
-
-def _held(lock: Path) -> bool:
-    """Whether a process holds this lock. Asked without making the file."""
-    import os
-
-    from storage.journal.files import hold_lock
-
-    if not lock.exists():
-        return False
-    try:
-        os.close(hold_lock(lock))
-    except BlockingIOError:
-        return True
-    return False
 
 
 def _boot(directory: Path, record: sqlite3.Connection | None) -> BootStatus:

@@ -39,7 +39,11 @@ class Recorder:
             raise StoreProblem(
                 f"Another Sekisho records into {data_dir} already. Stop it, or use another data_dir."
             ) from None
-        self._writer = AuditWriter(audit_path(data_dir), reader_version=READER)
+        try:
+            self._writer = AuditWriter(audit_path(data_dir), reader_version=READER)
+        except StoreProblem:
+            os.close(self._lock)
+            raise
         self._intake = Intake(journal_dir(data_dir), self._writer.cursors())
         self._prices = Prices()
         self._tidied = 0.0

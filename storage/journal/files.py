@@ -3,8 +3,11 @@
 import fcntl
 import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import Final
+
+_TRIES, _BETWEEN = 10, 0.02
 
 SCHEMA: Final = """
 create table if not exists row (
@@ -63,21 +66,32 @@ def hold_lock(path: Path) -> int:
         BlockingIOError: somebody else holds it.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_BETWEEN)  # somebody may only be looking whether it is held
+        else:
+            return descriptor
+    os.close(descriptor)
+    raise BlockingIOError(f"{path} is held by another process")
+
+
+def is_held(path: Path) -> bool:
+    """Does somebody hold this lock? Looking takes it for a moment, shared with others who look."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
+        return True
+    finally:
         os.close(descriptor)
-        raise
-    return descriptor
+    return False
 
 
 def is_alive(boot: Path) -> bool:
     """Does the worker of this boot still run?"""
-    try:
-        descriptor = hold_lock(boot / "lock")
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return False
-    os.close(descriptor)
-    return False
+    return is_held(boot / "lock")

@@ -21,7 +21,11 @@ def open_for_writing(path: Path) -> Database:
     from here, and the cursor that goes with it. Waiting here would make the workers' commits wait on the same disk.
     """
     connection = sqlite3.connect(path, isolation_level=None, timeout=10)
-    connection.execute("pragma auto_vacuum=incremental")
+    try:
+        connection.execute("pragma auto_vacuum=incremental")
+    except sqlite3.DatabaseError:
+        connection.close()
+        raise
     connection.execute("pragma journal_mode=wal")
     connection.execute("pragma synchronous=normal")
     connection.execute("pragma wal_autocheckpoint=4000")
@@ -40,11 +44,12 @@ def open_for_reading(path: Path) -> Database:
     none_yet = StoreProblem(f"There is no record at {path} yet. It begins when Sekisho has run with this data_dir.")
     if not path.exists():
         raise none_yet
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10)
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10)
         connection.execute("pragma query_only=on")
         begun = connection.execute("select 1 from sqlite_schema where name = 'exchange'").fetchone()
     except sqlite3.Error as cannot:
+        connection.close()
         raise StoreProblem(f"{path} cannot be read: {cannot}.") from cannot
     if begun is None:
         connection.close()

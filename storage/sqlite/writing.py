@@ -37,8 +37,15 @@ class AuditWriter:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.touch(mode=0o600)
         self._path = path
-        self._db = open_for_writing(path)
-        _migrate(path, self._db)
+        try:
+            self._db = open_for_writing(path)
+        except sqlite3.DatabaseError as broken:
+            raise _unusable(path, broken) from broken
+        try:
+            _migrate(path, self._db)
+        except StoreProblem:
+            self._db.close()
+            raise
         self._connection = self._db.conn
         self._reader = reader_version
         self._compressor = zstandard.ZstdCompressor(level=3)
@@ -166,6 +173,10 @@ _COLUMNS = """
 _INSERT = f"insert into exchange ({', '.join(_COLUMNS)}) values ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 - names of our own
 
 
+def _unusable(path: Path, why: sqlite3.DatabaseError) -> StoreProblem:
+    return StoreProblem(f"{path} is not a record that can be used: {why}. Move it away to begin a new one.")
+
+
 def _migrate(path: Path, db: Any) -> None:
     """Bring the schema up to date. The caller holds the recorder's lock, so nobody else does at the same time.
 
@@ -183,8 +194,6 @@ def _migrate(path: Path, db: Any) -> None:
         db.conn.execute(f"pragma user_version={SCHEMA_VERSION}")
         cut = db.conn.execute("select value from meta where name = 'search_tokens'").fetchone()
     except sqlite3.DatabaseError as broken:
-        raise StoreProblem(
-            f"{path} is not a record that can be used: {broken}. Move it away to begin a new one."
-        ) from broken
+        raise _unusable(path, broken) from broken
     if cut is None or cut[0] != TOKENS_VERSION:
         raise StoreProblem(f"{path} was indexed in another way (tokens {cut and cut[0]}). Use another data_dir.")
