@@ -70,7 +70,7 @@ def status_of(data_dir: Path) -> Status:
     Raises:
         StoreProblem: there is a record, and it cannot be read.
     """
-    from storage.journal.files import bytes_of, journal_dir
+    from storage.journal.files import bytes_of, is_held, journal_dir
     from storage.journal.reading import boots
     from storage.sqlite.driver import audit_path, open_for_reading
 

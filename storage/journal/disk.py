@@ -11,6 +11,8 @@ log = logging.getLogger(__name__)
 type Entry = tuple[bytes, int, bytes, bytes | None]
 """(exchange, kind, head, body), as they stand in the file."""
 
+_INSERT, _VALUES, _LAST = "insert into row (exchange, kind, head, body) values ", "(?, ?, ?, ?), ", "(?, ?, ?, ?)"
+_AT_ONCE = 100  # rows in one statement
 _UNWRITTEN = 64 << 20  # bytes of rows kept in memory while the disk refuses them
 
 
@@ -80,14 +82,27 @@ class JournalDisk:
         if self._connection is None:
             self._open_next_file()
         assert self._connection is not None
+        if len(rows) <= _AT_ONCE:
+            self._insert(rows)  # a statement alone is a transaction
+            return
         self._connection.execute("begin immediate")
         try:
-            self._connection.executemany("insert into row (exchange, kind, head, body) values (?, ?, ?, ?)", rows)
+            for i in range(0, len(rows), _AT_ONCE):
+                self._insert(rows[i : i + _AT_ONCE])
             self._connection.execute("commit")
         except sqlite3.Error:
             if self._connection.in_transaction:
                 self._connection.execute("rollback")
             raise
+
+    def _insert(self, rows: list[Entry]) -> None:
+        """All rows in one statement. Python lets go of its lock for each step of a statement, and with the event loop
+        busy gets it back late: a step a row would cost the batch, and the loop, far more than the rows themselves."""
+        assert self._connection is not None
+        values: list[bytes | int | None] = []
+        for row in rows:
+            values.extend(row)
+        self._connection.execute(_INSERT + _VALUES * (len(rows) - 1) + _LAST, values)
 
     def _rotate(self) -> None:
         try:

@@ -51,7 +51,7 @@ def connect(file: Path, *, durable: bool) -> sqlite3.Connection:
     The write-ahead log is never folded into the file: a journal file lives for minutes and is read once, so writing
     every page a second time would be wasted. `durable` waits for the disk at every commit.
     """
-    connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False, timeout=5)
+    connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False, timeout=5, cached_statements=256)
     connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
     connection.execute("pragma journal_mode=wal")
     connection.execute("pragma wal_autocheckpoint=0")

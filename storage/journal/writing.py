@@ -162,10 +162,11 @@ class Journal:
         if batch.asked:
             self._on_loop(partial(self._settle, batch.futures, failed))
         with self._mutex:
-            self._awake = self._next.asked
-        if not self._awake:
+            more = self._awake = self._next.asked
+            left = bool(self._next.rows)
+        if left and not more:
             self._on_loop(self._gather)
-        return self._awake
+        return more
 
     def _on_loop(self, act: Callable[[], None]) -> None:
         try:
