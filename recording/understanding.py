@@ -11,6 +11,7 @@ from exchange.record import Derived, RawBytes, Record, Seen, UsageSource
 from exchange.reply import Reply, Usage
 from recording.costs import Prices
 from recording.endings import end_state
+from recording.estimates import estimate
 from storage.journal.rows import Arrivals, Closing, Intent, ReplyHead, Row
 from wire.api import Route
 from wire.calls import read_call
@@ -93,8 +94,7 @@ def _derive(intent: Intent, closing: Closing, journaled: Journaled, prices: Pric
     )
     reply = _reply(leads, call, closing, journaled)
     model = intent.request_model if intent.request_model is not None else call.request_model
-    usage = (reply and reply.usage) or Usage()
-    source: UsageSource = "provider" if reply is not None and reply.usage is not None else "none"
+    usage, source = _usage(call, reply, closing, model)
     response_model = reply.response_model if reply else None
     return Derived(
         operation=call.operation,
@@ -129,6 +129,17 @@ def _reply(leads: Route, call: Call, closing: Closing, journaled: Journaled) -> 
         # A reply without a body (HEAD, 204) lacks nothing, unless a stream was to come.
         return replace(reply, ended="open" if call.stream else "settled")
     return reply
+
+
+def _usage(call: Call, reply: Reply | None, closing: Closing, model: str | None) -> tuple[Usage, UsageSource]:
+    """The provider's counts; where it gave none of what it answered, an estimate that says it is one."""
+    if reply is None:
+        return Usage(), "none"
+    if reply.usage is not None:
+        return reply.usage, "provider"
+    answered = closing.status is not None and closing.status < 400 and reply.response is not None
+    guessed = estimate(call.operation, model, call.body, reply.response) if answered and call.inspected else None
+    return (guessed, "estimated") if guessed is not None else (Usage(), "none")
 
 
 def _texts(leads: Route, call: Call) -> tuple[Text, ...]:

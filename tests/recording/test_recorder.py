@@ -19,6 +19,7 @@ from storage.journal.rows import Arrivals, Closing, Intent, Observed, Piece, Rep
 from storage.journal.writing import Journal
 from storage.sqlite.driver import StoreProblem
 from storage.sqlite.reading import AuditReader
+from storage.sqlite.writing import AuditWriter
 from tests.journeys.provider import chat_chunks, sse
 
 ANN = Principal("ann", "ann@example.com", "example.com", "own")
@@ -109,7 +110,7 @@ async def test_reading_the_journal_again_stores_nothing_twice(
     while first.step():
         pass
     first.close()  # as if killed: no file was removed, and the cursor is all that is known
-    monkeypatch.setattr(recording.recorder.AuditWriter, "cursors", lambda _: {})  # not even that
+    monkeypatch.setattr(AuditWriter, "cursors", lambda _: {})  # not even that
     journal.close()
     record_all(tmp_path)
 
@@ -186,14 +187,14 @@ async def test_a_store_that_refuses_is_asked_again_until_it_takes_the_records(
     tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refusals = iter([sqlite3.OperationalError("database or disk is full")] * 2)
-    store = recording.recorder.AuditWriter.store
+    store = AuditWriter.store
 
     def sometimes(self: Any, *arguments: Any) -> None:
         if (refused := next(refusals, None)) is not None:
             raise refused
         store(self, *arguments)
 
-    monkeypatch.setattr(recording.recorder.AuditWriter, "store", sometimes)
+    monkeypatch.setattr(AuditWriter, "store", sometimes)
     monkeypatch.setattr(recording.recorder, "_BACK_OFF", 0.01)
     exchange(journal)
     journal.close()
@@ -275,3 +276,17 @@ def test_a_file_that_is_no_record_is_refused_with_the_remedy(tmp_path: Path, con
     with pytest.raises(StoreProblem, match="Move it away to begin a new one"):
         Recorder(tmp_path)
     assert (tmp_path / "audit.db").read_bytes() == content
+
+
+async def test_usage_that_the_provider_did_not_give_is_estimated_and_says_so(tmp_path: Path, journal: Journal) -> None:
+    without = b"".join(sse(*chat_chunks(["晴れ", "です"])[:-1]))
+    id_ = new_id()
+    journal.append(id_, intent(), BODY)
+    journal.append(id_, closing(body=without), without)
+    journal.close()
+    record_all(tmp_path)
+    (record,) = records(tmp_path)
+
+    assert record["usage"]["source"] == "estimated"
+    assert record["usage"]["output_tokens"] > 0
+    assert record["cost_usd"] > 0
