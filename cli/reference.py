@@ -1,13 +1,15 @@
-"""docs/cli.md, made from the help texts: `python -m cli.reference` writes it, a test says when it is out of date."""
+"""Pages of docs/ made from the code: `python -m cli.reference` writes them, a test says when one is out of date."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from cli.app import app
+from exchange.decision import CODES
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "cli.md"
+DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 _HEAD = """\
 # The command line
@@ -20,8 +22,30 @@ everything said beside it goes to standard error. Without a command Sekisho serv
 """
 
 
+_CODES = """\
+# What a refusal says
+
+Made from `exchange/decision.py` by `python -m cli.reference`; edit that.
+
+A refusal is `{"error": {"message", "type", "code", "param"}}` in the shape of the API that was called, with
+`x-should-retry`, which the official SDKs obey. Codes are stable. The exact reason stands in the record
+(`decision.reason`), never in the answer.
+
+| code | status | sentence | retry |
+| --- | --- | --- | --- |
+"""
+
+
+def codes_page() -> str:
+    """docs/codes.md: every code that a caller can be told."""
+    rows = [
+        f"| `{name}` | {code.status} | {code.message} | {'yes' if code.retry else ''} |" for name, code in CODES.items()
+    ]
+    return _CODES + "\n".join(rows) + "\n"
+
+
 def page() -> str:
-    """The whole page, Markdown."""
+    """docs/cli.md: the whole command line."""
     root: Any = typer.main.get_command(app)
     parts = [_HEAD]
     panel = None
@@ -59,6 +83,9 @@ def _default(option: Any) -> str:
     return f" Default: {option.default}."
 
 
+PAGES: dict[str, Callable[[], str]] = {"cli.md": page, "codes.md": codes_page}
+
+
 if __name__ == "__main__":
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(page(), encoding="utf-8")
+    for name, written in PAGES.items():
+        (DOCS / name).write_text(written(), encoding="utf-8")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.app import app
-from cli.reference import PAGE, page
+from cli.reference import DOCS, PAGES, page
 from tests.cli.conftest import ROOT, SEKISHO, Desk
 from tests.cli.records import chat
 
@@ -129,8 +129,9 @@ def test_no_command_but_serve_needs_mitmproxy() -> None:
     assert said.stdout.strip() == "False"
 
 
-def test_the_reference_page_is_up_to_date() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m cli.reference"
+@pytest.mark.parametrize("name", PAGES)
+def test_the_reference_pages_are_up_to_date(name: str) -> None:
+    assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name](), "run: python -m cli.reference"
 
 
 def test_every_command_is_on_the_reference_page() -> None:
