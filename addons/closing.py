@@ -55,9 +55,9 @@ class ExchangeCloser:
         return self._journal.commit(seen.id, self._intent(flow, seen, body), body)
 
     def append_intent(self, flow: http.HTTPFlow, seen: OpenExchange) -> None:
-        """The same row, on its way."""
+        """The same row, on its way. Of a call that was refused by its head the body is not kept, if it came at all."""
         seen.journaled = True
-        body = flow.request.data.content
+        body = flow.request.data.content if seen.asked is not None else None
         self._journal.append(seen.id, self._intent(flow, seen, body), body)
 
     def _intent(self, flow: http.HTTPFlow, seen: OpenExchange, body: bytes | None) -> Intent:

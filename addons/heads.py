@@ -17,7 +17,8 @@ type Fields = tuple[tuple[bytes, bytes], ...]
 
 _REMEMBERED_BYTES = 4 << 20
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
-_NEVER = frozenset({b"cookie", b"proxy-authorization", b"proxy-connection"})
+_NEVER = frozenset({b"cookie", b"proxy-authorization"})
+_HOP_BY_HOP = frozenset({b"connection", b"proxy-connection", b"keep-alive", b"te", b"trailer", b"upgrade"})
 
 
 @dataclass(slots=True, eq=False)
@@ -86,6 +87,13 @@ class Heads:
             absolute=asked_of_us and bool(request.data.authority) and not request.is_http2,
             strict=self._strict,
         ) or fields_problem(fields, identity_headers=self._identity, strict=self._strict)
+        # What is meant for us alone ends here (RFC 9110 §7.6.1), whichever lane carries the rest.
+        for_us = _HOP_BY_HOP | {
+            one_name(token.strip())
+            for name, value in fields
+            if name.lower() == b"connection"
+            for token in value.split(b",")
+        }
         return Head(
             destination=destination,
             route=route(destination.dialect, request.method, destination.path),
@@ -95,7 +103,7 @@ class Heads:
             content_encoding=request.headers.get("content-encoding"),
             user_agent=request.headers.get("user-agent"),
             shown_query=shown_query(destination.query),
-            fields=tuple(field for field in fields if self._may_go_on(one_name(field[0]))),
+            fields=tuple(f for f in fields if (name := one_name(f[0])) not in for_us and self._may_go_on(name)),
             onward={},
         )
 

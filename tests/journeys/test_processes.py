@@ -7,12 +7,13 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import httpx2
 
 from tests.journeys.instance import GATEWAY, ROOT, Instance
-from tests.journeys.provider import Provider
+from tests.journeys.provider import Provider, streamed
 
 
 def test_two_workers_share_one_port_and_one_record(tmp_path: Path, provider: Provider) -> None:
@@ -23,6 +24,43 @@ def test_two_workers_share_one_port_and_one_record(tmp_path: Path, provider: Pro
         records = instance.recorded(30)
 
     assert [record["seq"] for record in records] == list(range(1, 31))
+
+
+def test_a_worker_that_dies_is_replaced_and_others_streams_go_on(tmp_path: Path, provider: Provider) -> None:
+    provider.answer = streamed([f"{i} " for i in range(60)], pause=0.05)
+    got: list[bytes] = []
+
+    def listen(connection: socket.socket) -> None:
+        said = b""
+        try:
+            while more := connection.recv(65536):
+                said += more
+                if said.endswith(b"0\r\n\r\n"):
+                    break
+        except OSError:
+            pass  # its worker died
+        got.append(said)
+
+    body = b'{"model":"gpt-4o","stream":true,"messages":[]}'
+    ask = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
+    with Instance(tmp_path, provider.url, more="workers: 2\n") as instance:
+        threads = [
+            threading.Thread(target=listen, args=(instance.connect(ask % (len(body), body)),)) for _ in range(16)
+        ]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.7)
+        killed = instance.kill("worker")
+        for thread in threads:
+            thread.join(20)
+        instance.wait_until(lambda: len([p for p in instance.pids("worker") if p != killed]) == 2, 15)
+        records = instance.recorded(16)
+
+    whole = sum(said.endswith(b"0\r\n\r\n") for said in got)
+    states = [record["end_state"] for record in records]
+    assert 0 < whole < 16
+    assert states.count("complete") == whole
+    assert states.count("proxy_died") == 16 - whole
 
 
 def test_a_taken_port_is_said_with_the_remedy(tmp_path: Path, provider: Provider) -> None:
