@@ -42,8 +42,10 @@ def test_a_worker_that_dies_is_replaced_and_others_streams_go_on(tmp_path: Path,
         got.append(said)
 
     body = b'{"model":"gpt-4o","stream":true,"messages":[]}'
-    ask = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    ask = head + b"content-length: %d\r\n\r\n%b"
     with Instance(tmp_path, provider.url, more="workers: 2\n") as instance:
+        instance.wait_until(lambda: "stands at" in instance.log.read_text(encoding="utf-8"), 20)  # both listen
         threads = [
             threading.Thread(target=listen, args=(instance.connect(ask % (len(body), body)),)) for _ in range(16)
         ]
