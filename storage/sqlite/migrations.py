@@ -52,15 +52,40 @@ def m001_exchanges(db: Database) -> None:
     db.execute("create index exchange_thread on exchange (thread_id, seq) where thread_id is not null")
     db.execute(
         """
+        create table person ( -- scope of chunks; 0 is everybody of whom nothing is known
+            id integer primary key, issuer text not null, subject text not null, unique (issuer, subject)
+        ) strict
+        """
+    )
+    db.execute(
+        """
+        create table chunk (
+            id integer primary key,
+            scope integer not null,  -- person.id: nothing is shared between people
+            digest blob not null,    -- BLAKE2b-128 of the content
+            content blob not null,   -- a manifest (storage.sqlite.bodies)
+            unique (scope, digest)
+        ) strict
+        """
+    )
+    db.execute(
+        """
         create table body (
             seq integer primary key references exchange (seq),
-            request blob,       -- zstd; the bytes as they came. null: not kept
-            response blob,      -- zstd; the bytes as they came. null: not kept
-            request_json blob,  -- zstd; null: the bytes are that JSON themselves
-            response_json blob, -- zstd; null: the bytes are that JSON themselves
+            request blob,       -- manifest of the bytes as they came. null: there were none, or they are not kept
+            request_json blob,  -- manifest of the request as JSON; null: the bytes are that JSON themselves
+            response blob,      -- manifest of the whole reply object, JSON; null: there is none
             request_type text, request_coding text, response_type text, response_coding text,
-            arrivals blob,      -- zstd of MessagePack [[offset, length], …] in microseconds and bytes
             raw text not null   -- kept | expired | masked | off
+        ) strict
+        """
+    )
+    db.execute(
+        """
+        create table raw_reply (
+            seq integer primary key references exchange (seq),
+            content blob,       -- manifest of the bytes as they came; null: they are body.response
+            arrivals blob       -- packed MessagePack [[offset, length], …] in microseconds and bytes
         ) strict
         """
     )

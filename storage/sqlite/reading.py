@@ -8,9 +8,11 @@ from pathlib import Path
 
 import msgspec
 
+from storage.packing import Packer
+from storage.sqlite.bodies import BodyReader
 from storage.sqlite.driver import StoreProblem, audit_path, open_for_reading
 from storage.sqlite.search import match_expression
-from storage.sqlite.shape import COLUMNS, FROM, record_json, unpacked
+from storage.sqlite.shape import COLUMNS, FROM, record_json
 
 _PAGE = 200
 
@@ -37,6 +39,7 @@ class AuditReader:
         self._db = open_for_reading(audit_path(data_dir))
         self._connection: sqlite3.Connection = self._db.conn
         self._connection.row_factory = sqlite3.Row
+        self._bodies = BodyReader(self._connection)
 
     def close(self) -> None:
         self._db.close()
@@ -47,7 +50,7 @@ class AuditReader:
             rows = self._rows("where e.seq > ? order by e.seq limit ?", after, _PAGE)
             for row in rows:
                 after = row["seq"]
-                yield after, record_json(row)
+                yield after, record_json(row, self._bodies)
             if len(rows) < _PAGE:
                 return
 
@@ -61,7 +64,7 @@ class AuditReader:
 
     def latest(self, limit: int) -> list[bytes]:
         """The newest records, oldest of them first."""
-        return [record_json(row) for row in reversed(self._rows("order by e.seq desc limit ?", limit))]
+        return [record_json(row, self._bodies) for row in reversed(self._rows("order by e.seq desc limit ?", limit))]
 
     def find(self, given: str) -> list[bytes]:
         """The record of this exchange, or those of this thread, in order. An id may be cut short where it is clear.
@@ -77,7 +80,7 @@ class AuditReader:
             raise StoreProblem(f"{given!r} fits several exchanges. Give more of the id.")
         if not rows and len(wanted) == 32:
             rows = self._rows("where e.thread_id = ? order by e.seq", wanted)
-        return [record_json(row) for row in rows]
+        return [record_json(row, self._bodies) for row in rows]
 
     def search(self, words: str, limit: int = 50) -> list[bytes]:
         """The newest records in which all these words occur, newest first."""
@@ -85,7 +88,7 @@ class AuditReader:
         if expression is None:
             return []
         found = "where e.seq in (select rowid from search where search match ? order by rowid desc limit ?)"
-        return [record_json(row) for row in self._rows(f"{found} order by e.seq desc", expression, limit)]
+        return [record_json(row, self._bodies) for row in self._rows(f"{found} order by e.seq desc", expression, limit)]
 
     def raw(self, id_hex: str, which: str) -> RawBody:
         """The exact bytes of the request or the response.
@@ -94,19 +97,22 @@ class AuditReader:
             LookupError: no such exchange.
         """
         row = self._connection.execute(
-            "select b.* from body b join exchange e on e.seq = b.seq where e.id = ?", (id_hex.replace("-", ""),)
+            "select b.*, r.content, r.arrivals from exchange e join body b on b.seq = e.seq "
+            "left join raw_reply r on r.seq = e.seq where e.id = ?",
+            (id_hex.replace("-", ""),),
         ).fetchone()
         if row is None:
             raise LookupError(id_hex)
-        arrivals = (
-            msgspec.msgpack.decode(unpacked(row["arrivals"]), type=list[tuple[int, int]]) if row["arrivals"] else []
-        )
+        kept = row["request"] if which == "request" else row["content"] or row["response"]
+        arrivals: list[tuple[int, int]] = []
+        if which == "response" and row["arrivals"]:
+            arrivals = msgspec.msgpack.decode(Packer().unpack(row["arrivals"]), type=list[tuple[int, int]])
         return RawBody(
-            content=unpacked(row[which]),
+            content=self._bodies.get(kept),
             media_type=row[f"{which}_type"],
             content_encoding=row[f"{which}_coding"],
             state=row["raw"],
-            arrivals=arrivals if which == "response" else [],
+            arrivals=arrivals,
         )
 
     def _rows(self, tail: str, *values: object) -> list[sqlite3.Row]:

@@ -4,34 +4,25 @@ import sqlite3
 from typing import Any
 
 import msgspec
-import zstandard
 
 from exchange.record import identifier, iso
+from storage.sqlite.bodies import BodyReader
 
 _encode = msgspec.json.Encoder().encode
-_decompressor = zstandard.ZstdDecompressor()
 
-COLUMNS = """
-    e.*, b.request, b.response, b.request_json, b.response_json, b.request_type, b.request_coding, b.response_type,
-    b.response_coding, b.raw
-"""
+COLUMNS = "e.*, b.request, b.request_json, b.response, b.raw"
 FROM = "from exchange e join body b on b.seq = e.seq"
 
 
-def unpacked(blob: bytes | None) -> bytes:
-    return _decompressor.decompress(blob) if blob else b""
-
-
-def _json(said: bytes | None, raw: bytes | None) -> msgspec.Raw | None:
-    """Kept JSON, on one line; the bytes themselves where they are that JSON."""
-    if said is not None:
-        return msgspec.Raw(unpacked(said))
-    if not raw:
+def _json(bodies: BodyReader, said: bytes | None) -> msgspec.Raw | None:
+    """Kept JSON, on one line."""
+    if said is None:
         return None
-    return msgspec.Raw(msgspec.json.format(unpacked(raw), indent=-1))
+    body = bodies.get(said)
+    return msgspec.Raw(msgspec.json.format(body, indent=-1) if b"\n" in body else body)
 
 
-def record_json(row: sqlite3.Row | dict[str, Any]) -> bytes:
+def record_json(row: sqlite3.Row | dict[str, Any], bodies: BodyReader) -> bytes:
     """The record of this row (columns as COLUMNS names them), one line of JSON without its line end."""
     known = row["issuer"] is not None
     principal = {
@@ -90,8 +81,8 @@ def record_json(row: sqlite3.Row | dict[str, Any]) -> bytes:
             },
             "thread_id": identifier(row["thread_id"]) if row["thread_id"] else None,
             "upstream_request_id": row["upstream_request_id"],
-            "request": _json(row["request_json"], row["request"]),
-            "response": _json(row["response_json"], row["response"]) if answered else None,
+            "request": _json(bodies, row["request_json"] or row["request"]),
+            "response": _json(bodies, row["response"]) if answered else None,
             "request_bytes": row["request_bytes"],
             "response_bytes": row["response_bytes"],
             "findings": [],

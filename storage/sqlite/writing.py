@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import zstandard
 
 from exchange.record import Record
 from storage.chain import GENESIS, digest, link
+from storage.packing import Packer
+from storage.sqlite.bodies import BodyWriter
 from storage.sqlite.driver import StoreProblem, open_for_writing
 from storage.sqlite.migrations import SCHEMA_VERSION, migrations
 from storage.sqlite.search import TOKENS_VERSION, tokens
@@ -48,7 +49,9 @@ class AuditWriter:
             raise
         self._connection = self._db.conn
         self._reader = reader_version
-        self._compressor = zstandard.ZstdCompressor(level=3)
+        self._packer = Packer()
+        self._bodies = BodyWriter(self._connection)
+        self._people: dict[tuple[str, str], int] = {}
         self._heads: dict[str, str] = {}
 
     def close(self) -> None:
@@ -86,6 +89,8 @@ class AuditWriter:
             execute("commit")
         except BaseException:
             self._heads = heads
+            self._people.clear()
+            self._bodies.forget()
             if self._connection.in_transaction:
                 execute("rollback")
             raise
@@ -145,22 +150,35 @@ class AuditWriter:
 
     def _insert_body(self, seq: int | None, record: Record) -> None:
         raw, derived = record.raw, record.derived
+        scope = self._scope(record)
+        answer = derived.response if derived.response is not None else b"null" if raw.response else None
+        same = derived.request == raw.request
         self._connection.execute(
-            "insert into body values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into body values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 seq,
-                self._packed(raw.request),
-                self._packed(raw.response),
-                None if derived.request == raw.request else self._packed(derived.request or b"null"),
-                None if derived.response == raw.response else self._packed(derived.response or b"null"),
+                self._bodies.put(scope, raw.request) if raw.request else None,
+                None if same or not raw.request else self._bodies.put(scope, derived.request or b"null"),
+                None if answer is None else self._bodies.put(scope, answer),
                 raw.request_type, raw.request_coding, raw.response_type, raw.response_coding,
-                self._packed(_pack(raw.arrivals)) if raw.arrivals else None,
                 "kept",
             ),
         )  # fmt: skip
+        if raw.response:
+            content = None if raw.response == derived.response else self._bodies.put(scope, raw.response)
+            arrivals = self._packer.pack(_pack(raw.arrivals)) if raw.arrivals else None
+            self._connection.execute("insert into raw_reply values (?, ?, ?)", (seq, content, arrivals))
 
-    def _packed(self, body: bytes | None) -> bytes | None:
-        return self._compressor.compress(body) if body else None
+    def _scope(self, record: Record) -> int:
+        who = record.seen.principal
+        if who is None:
+            return 0
+        key = (who.issuer, who.subject)
+        if (known := self._people.get(key)) is None:
+            self._connection.execute("insert or ignore into person (issuer, subject) values (?, ?)", key)
+            found = self._connection.execute("select id from person where issuer = ? and subject = ?", key).fetchone()
+            known = self._people[key] = int(found[0])
+        return known
 
 
 _COLUMNS = """
