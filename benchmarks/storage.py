@@ -29,7 +29,28 @@ from storage.journal.rows import Arrivals, Closing, Intent, ReplyHead
 from storage.journal.writing import Journal
 
 HEAD = ReplyHead(200, "text/event-stream", None, "req_1")
-NOUNS = ["東京", "大阪", "会議", "資料", "売上", "顧客", "契約", "設計", "試験", "障害", "手順", "報告", "見積", "予定", "部署", "製品", "品質", "納期", "予算", "研修"]
+NOUNS = [
+    "東京",
+    "大阪",
+    "会議",
+    "資料",
+    "売上",
+    "顧客",
+    "契約",
+    "設計",
+    "試験",
+    "障害",
+    "手順",
+    "報告",
+    "見積",
+    "予定",
+    "部署",
+    "製品",
+    "品質",
+    "納期",
+    "予算",
+    "研修",
+]
 VERBS = ["確認", "作成", "修正", "比較", "説明", "翻訳", "要約", "分析", "検討", "共有"]
 
 
@@ -37,7 +58,12 @@ def prose(rnd: random.Random) -> Iterator[str]:
     """Passages of a few hundred characters. None comes twice, so that nothing looks smaller than it would be."""
     english = [p for topic in pydoc_data.topics.topics.values() for p in topic.split("\n\n") if 200 < len(p) < 2000]
     sources = sorted(Path(os.__file__).parent.glob("*.py")) + sorted(Path(os.__file__).parent.glob("*/*.py"))
-    code = [p for f in sources for p in f.read_text(encoding="utf-8", errors="replace").split("\n\n\n") if 200 < len(p) < 2500]
+    code = [
+        p
+        for f in sources
+        for p in f.read_text(encoding="utf-8", errors="replace").split("\n\n\n")
+        if 200 < len(p) < 2500
+    ]
     pool = list(dict.fromkeys(english + code))
     rnd.shuffle(pool)
     while True:

@@ -74,7 +74,8 @@ def recorder(config: Path, ready: int | None) -> int:
     _stop_with_parent()
     os.nice(19)  # a burst passes first; the record catches up
     try:
-        run(read_settings(config).data_dir, _ready(ready))
+        settings = read_settings(config)
+        run(settings.data_dir, settings.storage.heads, _ready(ready))
     except (SettingsProblems, StoreProblem) as cannot:
         log.error("%s", cannot)
         return _CANNOT_START

@@ -45,6 +45,8 @@ class Seen:
     ttft: int | None
     duration: int | None
     changed: tuple[str, ...]
+    boot: str = ""  # the life of the worker that saw it
+    number: int = 0  # counts what that worker saw, from 1: a gap is an exchange that is not here
 
 
 @dataclass(frozen=True, slots=True)

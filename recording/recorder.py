@@ -9,9 +9,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from recording.anchors import Anchors
 from recording.costs import Prices
 from recording.intake import Intake
 from recording.understanding import READER, put_together, understand
+from settings.schema import Heads
 from storage.journal.files import hold_lock, journal_dir
 from storage.sqlite.driver import StoreProblem, audit_path
 from storage.sqlite.writing import AuditWriter
@@ -31,7 +33,7 @@ class Recorder:
         StoreProblem: another recorder runs, or audit.db cannot be used.
     """
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, heads: Heads | None = None) -> None:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             self._lock = hold_lock(data_dir / "audit.db.lock")
@@ -47,8 +49,13 @@ class Recorder:
         self._intake = Intake(journal_dir(data_dir), self._writer.cursors())
         self._prices = Prices()
         self._tidied = 0.0
+        self._heads = heads or Heads()
+        self._anchors = Anchors(data_dir, self._heads)
+        self._anchored = time.monotonic()
 
     def close(self) -> None:
+        self._anchor()
+        self._anchors.close()
         self._intake.close()
         self._writer.close()
         os.close(self._lock)
@@ -59,7 +66,7 @@ class Recorder:
         for boot, bundles in self._intake.poll(_BATCH):
             known = self._writer.has(bundle.exchange.hex() for bundle in bundles)
             records = [
-                understand(put_together(bundle.exchange, boot.rows(bundle)), self._prices)
+                understand(put_together(bundle.exchange, bundle.boot, boot.rows(bundle)), self._prices)
                 for bundle in bundles
                 if bundle.exchange.hex() not in known
             ]
@@ -68,7 +75,13 @@ class Recorder:
             count += len(bundles)
         if not count and time.monotonic() - self._tidied > _HOUSEKEEPING:
             self.tidy()
+        if time.monotonic() - self._anchored > self._heads.every:
+            self._anchor()
         return count
+
+    def _anchor(self) -> None:
+        self._anchored = time.monotonic()
+        self._anchors.publish(self._writer.heads())
 
     def tidy(self) -> None:
         """Remove the journal files that are not needed any more."""
@@ -91,7 +104,7 @@ class Recorder:
                 return
 
 
-def run(data_dir: Path, ready: Callable[[], None]) -> None:
+def run(data_dir: Path, heads: Heads, ready: Callable[[], None]) -> None:
     """Record until SIGTERM or SIGINT; then store what is whole by then, and return."""
     stopping = False
 
@@ -101,7 +114,7 @@ def run(data_dir: Path, ready: Callable[[], None]) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    recorder = Recorder(data_dir)
+    recorder = Recorder(data_dir, heads)
     ready()
     try:
         while not stopping:

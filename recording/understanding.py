@@ -32,6 +32,7 @@ class Journaled:
     """What the journal holds of one exchange, put together."""
 
     exchange: bytes
+    boot: str
     intent: Intent | None = None
     closing: Closing | None = None
     head: ReplyHead | None = None
@@ -40,9 +41,9 @@ class Journaled:
     arrivals: list[tuple[int, int]] = field(default_factory=list)
 
 
-def put_together(exchange: bytes, rows: Iterable[tuple[Row, bytes]]) -> Journaled:
+def put_together(exchange: bytes, boot: str, rows: Iterable[tuple[Row, bytes]]) -> Journaled:
     """The rows of one exchange, in the order in which they were written."""
-    found = Journaled(exchange)
+    found = Journaled(exchange, boot)
     for row, body in rows:
         if isinstance(row, Intent):
             found.intent, found.request = row, body
@@ -68,7 +69,7 @@ def understand(journaled: Journaled, prices: Prices) -> Record:
         derived = _not_understood(intent, closing)
     head = journaled.head
     return Record(
-        seen=_seen(journaled.exchange, intent, closing, head),
+        seen=_seen(journaled, intent, closing, head),
         derived=derived,
         raw=RawBytes(
             request=journaled.request,
@@ -176,10 +177,10 @@ def _written(value: Json) -> bytes:
     return msgspec.json.encode(fit(value))
 
 
-def _seen(exchange: bytes, intent: Intent, closing: Closing, head: ReplyHead | None) -> Seen:
+def _seen(journaled: Journaled, intent: Intent, closing: Closing, head: ReplyHead | None) -> Seen:
     stopped = closing.observed == "refused" and intent.outcome == "allow"  # allowed, and then the road was closed
     return Seen(
-        id=exchange.hex(),
+        id=journaled.exchange.hex(),
         started_at=intent.started_at,
         node=intent.node,
         principal=intent.principal,
@@ -207,6 +208,8 @@ def _seen(exchange: bytes, intent: Intent, closing: Closing, head: ReplyHead | N
         ttft=closing.ttft,
         duration=closing.duration,
         changed=intent.changed,
+        boot=journaled.boot,
+        number=intent.number,
     )
 
 

@@ -150,6 +150,22 @@ class Policies(_Section):
     rules: tuple[Rule, ...] = ()
 
 
+class Heads(_Section):
+    """Where signed heads of the chain go: kept elsewhere, they show a tail that was cut off."""
+
+    every: Duration = 600.0
+    file: Path | None = None
+    syslog: str | None = None
+    webhook: str | None = None
+
+    @field_validator("webhook")
+    @classmethod
+    def _an_address(cls, given: str | None) -> str | None:
+        if given is not None and urlsplit(given).scheme not in ("http", "https"):
+            raise ValueError("is not an address. Write https://host/path")
+        return given
+
+
 class Storage(_Section):
     """How the record is kept."""
 
@@ -159,6 +175,7 @@ class Storage(_Section):
     capture_limit: Size = 128 << 20
     flush_after: Duration = 1.0
     flush_bytes: Size = 64 << 10
+    heads: Heads = Heads()
 
 
 class Limits(_Section):

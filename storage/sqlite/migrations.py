@@ -33,6 +33,7 @@ def m001_exchanges(db: Database) -> None:
             upstream_request_id text,
             overhead integer, ttft integer, duration integer, -- microseconds
             changed text not null,                 -- JSON list
+            boot text not null, number integer not null, -- the worker's life, and its count of exchanges: gaps show
 
             -- derived, by the reader named here; may be derived again
             reader integer not null,
@@ -47,6 +48,7 @@ def m001_exchanges(db: Database) -> None:
         ) strict
         """
     )
+    db.execute("create index exchange_boot on exchange (boot, number)")
     db.execute("create index exchange_started_at on exchange (started_at)")
     db.execute("create index exchange_person on exchange (issuer, subject, seq)")
     db.execute("create index exchange_thread on exchange (thread_id, seq) where thread_id is not null")

@@ -53,6 +53,7 @@ class AuditWriter:
         self._bodies = BodyWriter(self._connection)
         self._people: dict[tuple[str, str], int] = {}
         self._heads: dict[str, str] = {}
+        self._tips: dict[str, tuple[int, str]] = {}
 
     def close(self) -> None:
         self._db.close()
@@ -75,11 +76,13 @@ class AuditWriter:
             sqlite3.Error: nothing of this was kept.
         """
         heads = dict(self._heads)
+        tips: dict[str, tuple[int, str]] = {}
         execute = self._connection.execute
         execute("begin immediate")
         try:
             for record in records:
-                self._insert(record)
+                seq = self._insert(record)
+                tips[record.seen.node] = (seq, self._heads[record.seen.node])
             self._connection.executemany(
                 "insert into journal_cursor values (?, ?, ?) "
                 "on conflict (boot, file) do update set low_water = excluded.low_water",
@@ -87,6 +90,7 @@ class AuditWriter:
             )
             self._connection.executemany("delete from journal_cursor where boot = ? and file = ?", gone)
             execute("commit")
+            self._tips.update(tips)
         except BaseException:
             self._heads = heads
             self._people.clear()
@@ -94,6 +98,10 @@ class AuditWriter:
             if self._connection.in_transaction:
                 execute("rollback")
             raise
+
+    def heads(self) -> dict[str, tuple[int, str]]:
+        """The last record of each node that was stored since the start: (seq, hash)."""
+        return dict(self._tips)
 
     def persist(self) -> None:
         """Wait until the disk has all that was stored. Only then may the journal let go of it."""
@@ -115,7 +123,7 @@ class AuditWriter:
             known = self._heads[node] = last[0] if last else GENESIS
         return known
 
-    def _insert(self, record: Record) -> None:
+    def _insert(self, record: Record) -> int:
         seen, derived, raw = record.seen, record.derived, record.raw
         salt = secrets.token_bytes(16)
         request_digest, response_digest = digest(salt, raw.request), digest(salt, raw.response)
@@ -131,6 +139,7 @@ class AuditWriter:
             seen.provider, seen.method, seen.host, seen.path, seen.query,
             seen.observed, seen.status, seen.request_bytes, seen.response_bytes, int(seen.capture_truncated),
             seen.upstream_request_id, seen.overhead, seen.ttft, seen.duration, _json(seen.changed).decode(),
+            seen.boot, seen.number,
             self._reader, derived.operation, derived.request_model, derived.response_model, int(derived.stream),
             derived.end_state, derived.usage.input_tokens, derived.usage.output_tokens,
             derived.usage.cached_input_tokens, derived.usage.reasoning_tokens,
@@ -138,6 +147,7 @@ class AuditWriter:
             salt, request_digest, response_digest, previous, this,
         )  # fmt: skip
         seq = self._connection.execute(_INSERT, values).lastrowid
+        assert seq is not None
         self._insert_body(seq, record)
         said = {"user": "", "answer": "", "tool": ""}
         for text in derived.texts:
@@ -147,8 +157,9 @@ class AuditWriter:
                 "insert into search (rowid, user_text, answer_text, tool_text) values (?, ?, ?, ?)",
                 (seq, said["user"], said["answer"], said["tool"]),
             )
+        return seq
 
-    def _insert_body(self, seq: int | None, record: Record) -> None:
+    def _insert_body(self, seq: int, record: Record) -> None:
         raw, derived = record.raw, record.derived
         scope = self._scope(record)
         answer = derived.response if derived.response is not None else b"null" if raw.response else None
@@ -184,8 +195,9 @@ class AuditWriter:
 _COLUMNS = """
     id started_at node issuer subject email domain groups credential address user_agent mode outcome code rule
     reason policy provider method host path query observed status request_bytes response_bytes capture_truncated
-    upstream_request_id overhead ttft duration changed reader operation request_model response_model stream
-    end_state input_tokens output_tokens cached_input_tokens reasoning_tokens usage_source cost_usd thread_id salt
+    upstream_request_id overhead ttft duration changed boot number
+    reader operation request_model response_model stream end_state
+    input_tokens output_tokens cached_input_tokens reasoning_tokens usage_source cost_usd thread_id salt
     request_digest response_digest prev_hash hash
 """.split()  # noqa: SIM905 - fifty words read better than fifty strings
 _INSERT = f"insert into exchange ({', '.join(_COLUMNS)}) values ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 - names of our own

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import sqlite3
 import subprocess
 
 import pytest
@@ -13,7 +14,7 @@ from cli.app import app
 from storage.journal.rows import Arrivals, Closing, Intent
 from storage.journal.writing import Journal
 from tests.cli.conftest import SEKISHO, Desk
-from tests.cli.records import ANN, chat
+from tests.cli.records import ANN, chat, record
 
 # -- export -----------------------------------------------------------------------------------------------------------
 
@@ -166,3 +167,32 @@ def test_the_public_keys_are_a_jwk_set_without_the_private_half(gateway: Desk) -
     assert [key["kid"] for key in keys] == [kid, first["kid"]]
     gateway.sekisho("token", "rotate", "--drop-old")
     assert len(json.loads(gateway.sekisho("token", "keys").stdout)["keys"]) == 1
+
+
+def test_verify_says_that_the_chain_holds_and_which_heads_match(desk: Desk) -> None:
+    desk.store(*(record({"model": "m"}, {"n": i}) for i in range(3)))
+    done = desk.sekisho("verify")
+
+    assert done.exit_code == 0
+    assert "The chain holds over 3 records, seq 1 to 3." in done.stdout
+
+
+def test_verify_names_the_first_record_that_was_altered_and_exits_1(desk: Desk) -> None:
+    desk.store(*(record({"model": "m"}, {"n": i}) for i in range(3)))
+    connection = sqlite3.connect(desk.data_dir / "audit.db")
+    connection.execute("update exchange set email = 'eve@example.com' where seq = 2")
+    connection.commit()
+    connection.close()
+    done = desk.sekisho("verify", "--json")
+
+    assert done.exit_code == 1
+    assert "record 2 was altered" in json.loads(done.stdout)["broken"]
+
+
+def test_verify_refuses_heads_that_are_not_signed(desk: Desk) -> None:
+    desk.store(record({"model": "m"}, {}))
+    (desk.folder / "heads").write_text("sekisho/1 gw-1 1 s1:0 2026-11-24T00:00:00+00:00 AAAA\n")
+    done = desk.sekisho("verify", "--heads", str(desk.folder / "heads"), "--key", "A" * 43 + "=")
+
+    assert done.exit_code == 1
+    assert "signature that does not verify" in done.stderr

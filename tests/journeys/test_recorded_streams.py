@@ -45,7 +45,7 @@ def test_every_recorded_stream_passes_untouched_and_becomes_its_object(
     with Instance(tmp_path, url, lane=lane, more=more) as instance:
         for i, (row, raw, coding) in enumerate(sent):
             status = (row.get("http") or {}).get("status") or 200
-            fields = (("content-type", "text/event-stream"), ("x-request-id", f"n{i}"))
+            fields: tuple[tuple[str, str], ...] = (("content-type", "text/event-stream"), ("x-request-id", f"n{i}"))
             fields += (("content-encoding", coding),) if coding else ()
             cuts = [raw[j : j + 700] for j in range(0, len(raw), 700)]
             provider.answer = Answer(chunks=cuts, status=status, fields=fields)

@@ -1,0 +1,96 @@
+"""`sekisho verify`: is the record what was recorded?"""
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.failure import Failed, WrongUse
+from cli.options import Config, settings_at
+
+if TYPE_CHECKING:
+    from storage.heads import Head
+    from storage.sqlite.verifying import Verdict
+
+
+def verify(
+    config: Config = None,
+    heads: Annotated[
+        Path | None,
+        typer.Option("--heads", metavar="FILE", help="Signed heads, kept elsewhere. Default: heads.txt of data_dir."),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key", metavar="BASE64", help="The key that verifies them. Default: keys/heads.pub of data_dir."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
+) -> None:
+    """Recompute every hash of the record, and hold signed heads against it.
+
+    Names the first record that was altered, removed, put in another order or cut off. Exits 1 when there is one. Heads
+    and key prove something against whoever can write here only when they come from elsewhere.
+    """
+    from storage.sqlite.driver import audit_path, open_for_reading
+    from storage.sqlite.verifying import verify as check
+
+    data_dir = settings_at(config).data_dir
+    signed = _heads(data_dir, heads, key)
+    database = open_for_reading(audit_path(data_dir))
+    try:
+        database.conn.row_factory = sqlite3.Row
+        total = database.conn.execute("select count(*) from exchange").fetchone()[0]
+        with _progress(total) as seen_one:
+            verdict = check(database.conn, signed, seen_one=seen_one)
+    finally:
+        database.close()
+    typer.echo(json.dumps(asdict(verdict), ensure_ascii=False) if as_json else _said(verdict, len(signed)))
+    if verdict.broken is not None:
+        raise typer.Exit(1)
+
+
+def _heads(data_dir: Path, given: Path | None, key: str | None) -> list["Head"]:
+    from storage.heads import public_key, read_heads
+
+    path = given or data_dir / "heads.txt"
+    if given is None and not path.exists():
+        return []
+    try:
+        return list(read_heads(path.read_text(encoding="utf-8"), key or public_key(data_dir)))
+    except FileNotFoundError as missing:
+        raise WrongUse(f"{missing.filename} does not exist.") from None
+    except (ValueError, OSError) as wrong:
+        raise Failed(f"{path} cannot be used: {wrong}.") from None
+
+
+def _said(verdict: "Verdict", heads: int) -> str:
+    if verdict.broken is not None:
+        lines = [f"BROKEN: {verdict.broken}."]
+    elif not verdict.records:
+        lines = ["The record is empty."]
+    else:
+        lines = [f"The chain holds over {verdict.records} records, seq {verdict.first_seq} to {verdict.last_seq}."]
+        if verdict.first_seq > 1:
+            lines.append(f"It vouches from seq {verdict.first_seq}; what came before was let go.")
+    lines.append(
+        f"{verdict.heads_matched} of {heads} signed heads match." if heads else "No signed heads to hold against it."
+    )
+    return "\n".join([*lines, *verdict.gaps])
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from cli.terminal import err
+
+    columns = (TextColumn("verify"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err(), transient=True, disable=not err().is_terminal) as bar:
+        task = bar.add_task("verify", total=total)
+        yield lambda: bar.advance(task)

@@ -1,0 +1,80 @@
+"""Signed heads of the chain, put where the record itself is not: a file, syslog, a webhook."""
+
+import json
+import logging
+import logging.handlers
+import socket
+import threading
+import urllib.request
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from settings.schema import Heads
+from storage.heads import Head, HeadSigner
+
+log = logging.getLogger(__name__)
+
+_WEBHOOK_TIME = 5.0  # seconds
+
+
+class Anchors:
+    """Signs and publishes heads. What cannot be reached is logged; the next head vouches for all before it."""
+
+    def __init__(self, data_dir: Path, settings: Heads) -> None:
+        self._signer = HeadSigner(data_dir)
+        self._file = settings.file or data_dir / "heads.txt"
+        self._webhook = settings.webhook
+        self._syslog = _syslog(settings.syslog) if settings.syslog else None
+        self._published: dict[str, int] = {}
+        self._posting: threading.Thread | None = None
+
+    def publish(self, heads: Mapping[str, tuple[int, str]]) -> None:
+        """Sign the head of each node, (seq, hash), that is new since the last time."""
+        now = datetime.now(tz=UTC).isoformat(timespec="seconds")
+        lines = []
+        for node, (seq, hash_) in heads.items():
+            if self._published.get(node) != seq:
+                lines.append(self._signer.line(Head(node.replace(" ", "_"), seq, hash_, now)))
+                self._published[node] = seq
+        if not lines:
+            return
+        try:
+            with self._file.open("a", encoding="utf-8") as file:
+                file.writelines(f"{line}\n" for line in lines)
+        except OSError as cannot:
+            log.error("The signed head cannot be written to %s: %s", self._file, cannot)
+        if self._syslog is not None:
+            for line in lines:
+                self._syslog.info("%s", line)
+        if self._webhook is not None:
+            self._posting = threading.Thread(target=self._post, args=(lines,), name="heads", daemon=True)
+            self._posting.start()
+
+    def close(self) -> None:
+        """Give the last head the time to arrive."""
+        if self._posting is not None:
+            self._posting.join(_WEBHOOK_TIME / 2)
+
+    def _post(self, lines: list[str]) -> None:
+        assert self._webhook is not None
+        body = json.dumps({"heads": lines}).encode()
+        request = urllib.request.Request(self._webhook, body, {"content-type": "application/json"})  # noqa: S310 - the settings allow http(s) only
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            opener.open(request, timeout=_WEBHOOK_TIME).close()
+        except OSError as cannot:
+            log.error("The signed head could not be posted: %s", cannot)
+
+
+def _syslog(address: str) -> logging.Logger:
+    host, colon, port = address.rpartition(":")
+    logger = logging.getLogger("sekisho.heads")
+    logger.propagate = False
+    try:
+        where: tuple[str, int] | str = (host, int(port)) if colon else address
+        logger.addHandler(logging.handlers.SysLogHandler(where, socktype=socket.SOCK_DGRAM))
+    except OSError as cannot:
+        log.error("syslog at %s cannot be reached: %s", address, cannot)
+    logger.setLevel(logging.INFO)
+    return logger

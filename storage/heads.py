@@ -1,0 +1,79 @@
+"""Signed heads of the chain. Kept elsewhere they show what the file itself cannot: a tail that was cut off, a chain
+that was made anew."""
+
+import base64
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+_ORIGIN = "sekisho/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last record of a node at some time."""
+
+    node: str
+    seq: int
+    hash: str
+    at: str  # RFC 3339, UTC
+
+    def text(self) -> str:
+        """What is signed."""
+        return f"{_ORIGIN} {self.node} {self.seq} {self.hash} {self.at}"
+
+
+class HeadSigner:
+    """Signs heads with an Ed25519 key of its own under `<data_dir>/keys`, made on first use."""
+
+    def __init__(self, data_dir: Path) -> None:
+        path = data_dir / "keys" / "heads.key"
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            self._key = Ed25519PrivateKey.from_private_bytes(path.read_bytes())
+        except FileNotFoundError:
+            self._key = Ed25519PrivateKey.generate()
+            raw = self._key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(raw)
+        public = self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        (data_dir / "keys" / "heads.pub").write_text(base64.b64encode(public).decode() + "\n", encoding="ascii")
+
+    def line(self, head: Head) -> str:
+        """One line: the head, and its signature in base64."""
+        return f"{head.text()} {base64.b64encode(self._key.sign(head.text().encode())).decode()}"
+
+
+def public_key(data_dir: Path) -> str:
+    """The verifying key, base64.
+
+    Raises:
+        FileNotFoundError: no head was signed here yet.
+    """
+    return (data_dir / "keys" / "heads.pub").read_text(encoding="ascii").strip()
+
+
+def read_heads(text: str, key: str) -> Iterator[Head]:
+    """The heads of these lines. `key` is the verifying key, base64.
+
+    Raises:
+        ValueError: a line is no head, or its signature does not verify.
+    """
+    verifying = Ed25519PublicKey.from_public_bytes(base64.b64decode(key, validate=True))
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        parts = line.split(" ")
+        if len(parts) != 6 or parts[0] != _ORIGIN or not parts[2].isdigit():
+            raise ValueError(f"line {number} is no signed head")
+        try:
+            verifying.verify(base64.b64decode(parts[5], validate=True), " ".join(parts[:5]).encode())
+        except (InvalidSignature, ValueError):
+            raise ValueError(f"line {number} has a signature that does not verify") from None
+        yield Head(parts[1], int(parts[2]), parts[3], parts[4])

@@ -1,0 +1,132 @@
+"""Is the record what was recorded? Walks the chain, and says the first place where it breaks."""
+
+import hmac
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from exchange.principal import Principal
+from exchange.record import Seen
+from storage.chain import GENESIS, digest, link
+from storage.heads import Head
+from storage.sqlite.bodies import BodyReader
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What was found. `broken` is None when the chain holds from `first_seq` to `last_seq`."""
+
+    first_seq: int = 0
+    last_seq: int = 0
+    records: int = 0
+    broken: str | None = None
+    heads_matched: int = 0
+    gaps: list[str] = field(default_factory=list)  # exchanges that workers counted and that are not here
+
+
+def verify(
+    connection: sqlite3.Connection, heads: Iterable[Head] = (), *, seen_one: Callable[[], None] = lambda: None
+) -> Verdict:
+    """Recompute every hash and digest, oldest first, and hold signed heads against them.
+
+    `connection` has rows by name. `heads` are those whose signature was verified; `seen_one` is called for each record,
+    for a progress bar.
+    """
+    verdict = Verdict()
+    bodies = BodyReader(connection)
+    previous: dict[str, str] = {}
+    expected = 0
+    signed = {(head.node, head.seq): head.hash for head in heads}
+    for row in _rows(connection):
+        seen_one()
+        seq = row["seq"]
+        if not verdict.records:
+            verdict.first_seq = expected = seq
+        if seq != expected:
+            verdict.broken = f"records {expected} to {seq - 1} are missing"
+            return verdict
+        if why := _wrong(row, previous.get(row["node"]), bodies, first=not verdict.records):
+            verdict.broken = f"record {seq} {why}"
+            return verdict
+        if (head := signed.pop((row["node"], seq), None)) is not None:
+            if head != row["hash"]:
+                verdict.broken = f"record {seq} is not the one that the signed head names: the chain was made anew"
+                return verdict
+            verdict.heads_matched += 1
+        previous[row["node"]] = row["hash"]
+        verdict.records += 1
+        verdict.last_seq = seq
+        expected = seq + 1
+    if cut := [seq for _, seq in signed if seq > verdict.last_seq]:
+        verdict.broken = (
+            f"records {verdict.last_seq + 1} to {max(cut)} are cut off: a signed head names the last of them"
+        )
+    verdict.gaps = list(_gaps(connection))
+    return verdict
+
+
+def _rows(connection: sqlite3.Connection) -> Iterator[sqlite3.Row]:
+    after = 0
+    while True:
+        rows = connection.execute(
+            "select e.*, b.request, b.response, b.raw, r.content from exchange e join body b on b.seq = e.seq "
+            "left join raw_reply r on r.seq = e.seq where e.seq > ? order by e.seq limit 200",
+            (after,),
+        ).fetchall()
+        yield from rows
+        if len(rows) < 200:
+            return
+        after = rows[-1]["seq"]
+
+
+def _wrong(row: sqlite3.Row, previous: str | None, bodies: BodyReader, *, first: bool) -> str | None:
+    if previous is None and first and row["prev_hash"] != GENESIS:
+        previous = row["prev_hash"]  # what came before was let go: vouched for from here
+    if row["prev_hash"] != (previous or GENESIS):
+        return "does not follow the one before it: records were removed, inserted or put in another order"
+    if link(row["prev_hash"], seen_of(row), row["request_digest"], row["response_digest"]) != row["hash"]:
+        return "was altered: what it says is not what its hash was made of"
+    if row["salt"] is None or row["raw"] != "kept":
+        return None  # the content was let go with its salt; the chain holds without it
+    try:
+        request, reply = bodies.get(row["request"]), bodies.get(row["content"] or row["response"])
+    except (ValueError, LookupError) as gone:
+        return f"has a body that cannot be read: {gone}"
+    if row["response_bytes"] == 0:
+        reply = b""
+    for what, body in (("request", request), ("response", reply)):
+        if not hmac.compare_digest(digest(row["salt"], body), row[f"{what}_digest"]):
+            return f"has another {what} than was recorded"
+    return None
+
+
+def seen_of(row: sqlite3.Row) -> Seen:
+    """What was observed, as it stands in the row."""
+    values: dict[str, Any] = {name: row[name] for name in Seen.__dataclass_fields__ if name not in _MADE}
+    who = None
+    if row["issuer"] is not None:
+        groups = tuple(json.loads(row["groups"]))
+        who = Principal(row["subject"], row["email"], row["domain"], row["issuer"], groups)
+    return Seen(
+        **values,
+        principal=who,
+        capture_truncated=bool(row["capture_truncated"]),
+        changed=tuple(json.loads(row["changed"])),
+    )
+
+
+_MADE = frozenset({"principal", "capture_truncated", "changed"})
+
+
+def _gaps(connection: sqlite3.Connection) -> Iterator[str]:
+    """Numbers that a worker gave and that no record has. The youngest of a living worker may still be open."""
+    query = (
+        "select boot, previous + 1 as first, number - 1 as last from (select boot, number, "
+        "lag(number, 1, 0) over (partition by boot order by number) as previous from exchange where number > 0) "
+        "where number > previous + 1 order by boot, first"
+    )
+    for boot, first, last in connection.execute(query):
+        numbers = str(first) if first == last else f"{first} to {last}"
+        yield f"worker {boot[:13]} counted {numbers}, not recorded (yet): open, or lost"
