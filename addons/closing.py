@@ -160,4 +160,6 @@ def _unread(flow: http.HTTPFlow) -> Head:
     """What stands for a head when reading it failed: a fault of ours, and the refusal is owed a row all the same."""
     path, mark, query = flow.request.path.partition("?")
     nowhere = Destination("", "openai", "", "", 0, "", path, query if mark else None, known=False)
-    return Head(nowhere, Route(OTHER), None, b"", None, None, None, shown_query(nowhere.query), (), {})
+    return Head(
+        nowhere, Route(OTHER), None, b"", None, None, False, None, None, None, shown_query(nowhere.query), (), {}
+    )

@@ -7,7 +7,7 @@ request that was identified, understood, decided on and journaled has its refusa
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
 
 import uuid_utils
@@ -27,7 +27,7 @@ from identities.verifier import Verifier
 from policies.rules import RuleBook
 from storage.journal.writing import JournalUnavailable
 from wire.api import BodyProblem
-from wire.calls import read_call
+from wire.calls import read_call, read_plain_call
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,6 @@ class AccessGate:
         *,
         verifier: Verifier,
         heads: Heads,
-        listeners: Mapping[int, frozenset[str] | None],
         rules: RuleBook,
         router: UpstreamRouter,
         closer: ExchangeCloser,
@@ -55,7 +54,6 @@ class AccessGate:
         self._open = open_exchanges
         self._verifier = verifier
         self._heads = heads
-        self._listeners = listeners  # by port: whose issuers count there; None or absent means all
         self._shut = refusal(UNDECIDED, "openai", "")
         self._rules = rules
         self._router = router
@@ -79,22 +77,22 @@ class AccessGate:
         if head.problem is not None:
             self._refuse(flow, seen, Deny(head.problem))
             return None
-        issuers = self._listeners.get(flow.client_conn.sockname[1])
-        fields = flow.request.data.headers.fields
-        known = self._verifier.recall(fields, key_header=head.key_header, issuers=issuers, now=time.time())
+        known = None
+        if head.carrier is not None:
+            known = self._verifier.recall_from(head.carrier, issuers=head.issuers, now=time.time())
         if known is None:
-            return self._identify(flow, seen, head, issuers)
+            return self._identify(flow, seen, head)
         seen.identified = known
         seen.principal = known.principal
         seen.spent = time.perf_counter() - began
         return None
 
-    async def _identify(
-        self, flow: http.HTTPFlow, seen: OpenExchange, head: Head, issuers: frozenset[str] | None
-    ) -> None:
+    async def _identify(self, flow: http.HTTPFlow, seen: OpenExchange, head: Head) -> None:
         fields = flow.request.data.headers.fields
         try:
-            known = await self._verifier.identify(fields, key_header=head.key_header, issuers=issuers, now=time.time())
+            known = await self._verifier.identify(
+                fields, key_header=head.key_header, issuers=head.issuers, now=time.time()
+            )
         except IdentityRefused as refused:
             if self._local_user is None:
                 self._refuse(flow, seen, Deny(refused.code, reason=refused.reason))
@@ -127,6 +125,8 @@ class AccessGate:
         head = seen.head_in
         assert head is not None
         try:
+            if head.plain and body:
+                return read_plain_call(head.route, body)
             return read_call(
                 head.route,
                 content_type=head.content_type,

@@ -1,5 +1,6 @@
 """What the head of a request says. Clients send nearly the same head each time: it is worked out once for all."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mitmproxy import http
@@ -9,7 +10,9 @@ from addons.credentials import KEY_HEADERS, shown_query
 from addons.destinations import Destinations
 from addons.flows import Destination
 from identities.presented import UNSIGNED_PREFIXES, one_name
+from identities.verifier import Verifier
 from wire.api import Route
+from wire.calls import is_plain
 from wire.request_head import fields_problem, target_problem
 from wire.routes import route
 
@@ -29,6 +32,9 @@ class Head:
     route: Route
     problem: str | None  # a code: it may not pass, whoever sent it
     key_header: bytes
+    issuers: frozenset[str] | None  # whose word counts where it came in; None: everybody's
+    carrier: tuple[bytes, bytes] | None  # the one field in which an identity can be
+    plain: bool  # a body of JSON and nothing else is announced
     content_type: str | None
     content_encoding: str | None
     user_agent: str | None
@@ -42,14 +48,24 @@ class Heads:
 
     Args:
         destinations: where requests go.
-        strip: header names (lower-case, `_` as `-`) that never go upstream, but for keys of the API itself.
+        verifier: whose headers carry identities; they never go upstream, but for keys of the API itself.
+        listeners: by port, whose issuers count there; None or absent means all.
         strict: a gateway refuses what has two readings; a laptop only what cannot be forwarded.
     """
 
-    def __init__(self, destinations: Destinations, strip: frozenset[bytes], *, strict: bool) -> None:
+    def __init__(
+        self,
+        destinations: Destinations,
+        verifier: Verifier,
+        listeners: Mapping[int, frozenset[str] | None],
+        *,
+        strict: bool,
+    ) -> None:
         self._destinations = destinations
-        self._identity = strip
-        self._strip = (strip - frozenset(KEY_HEADERS.values())) | _NEVER
+        self._verifier = verifier
+        self._listeners = listeners
+        self._identity = verifier.strip
+        self._strip = (verifier.strip - frozenset(KEY_HEADERS.values())) | _NEVER
         self._strict = strict
         self._remembered: dict[object, Head] = {}
         self._bytes = 0
@@ -58,7 +74,8 @@ class Heads:
         """The head of this flow's request."""
         data = flow.request.data
         fields = data.headers.fields
-        alike = tuple([field for field in fields if field[0].lower() != b"content-length"])
+        # Its length is a body's own; spelled otherwise it only makes a head that is not met again.
+        alike = tuple([f for f in fields if f[0] != b"Content-Length" and f[0] != b"content-length"])
         line = (data.method, data.path, data.http_version, data.authority, data.host, data.port, data.scheme)
         key = (line, flow.client_conn.proxy_mode, alike)
         if (known := self._remembered.get(key)) is not None:
@@ -94,13 +111,20 @@ class Heads:
             if name.lower() == b"connection"
             for token in value.split(b",")
         }
+        leads = route(destination.dialect, request.method, destination.path)
+        key_header = KEY_HEADERS[destination.dialect]
+        issuers = self._listeners.get(flow.client_conn.sockname[1])
+        content_type, content_encoding = request.headers.get("content-type"), request.headers.get("content-encoding")
         return Head(
             destination=destination,
-            route=route(destination.dialect, request.method, destination.path),
+            route=leads,
             problem=problem,
-            key_header=KEY_HEADERS[destination.dialect],
-            content_type=request.headers.get("content-type"),
-            content_encoding=request.headers.get("content-encoding"),
+            key_header=key_header,
+            issuers=issuers,
+            carrier=self._verifier.carrier(fields, key_header=key_header, issuers=issuers),
+            plain=self._strict and is_plain(leads, content_type, content_encoding),
+            content_type=content_type,
+            content_encoding=content_encoding,
             user_agent=request.headers.get("user-agent"),
             shown_query=shown_query(destination.query),
             fields=tuple(f for f in fields if (name := one_name(f[0])) not in for_us and self._may_go_on(name)),

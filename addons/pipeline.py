@@ -63,12 +63,16 @@ def pipeline_from(settings: Settings) -> Pipeline:
     gate = AccessGate(
         open_exchanges,
         verifier=verifier,
-        heads=Heads(Destinations(settings.providers, settings.default_provider), verifier.strip, strict=gateway),
-        listeners={
-            listener.address.port: frozenset(listener.issuers)
-            for listener in settings.listen
-            if listener.issuers is not None
-        },
+        heads=Heads(
+            Destinations(settings.providers, settings.default_provider),
+            verifier,
+            {
+                listener.address.port: frozenset(listener.issuers)
+                for listener in settings.listen
+                if listener.issuers is not None
+            },
+            strict=gateway,
+        ),
         rules=rules,
         router=UpstreamRouter(settings.providers, own_keys_pass=not gateway),
         closer=closer,

@@ -92,6 +92,14 @@ class Verifier:
         `fields` are header fields as they came, `key_header` the called API's own (lower-case), `issuers` the names
         of those who count on this listener (None: all), `now` Unix time in seconds.
         """
+        carrier = self.carrier(fields, key_header=key_header, issuers=issuers)
+        return self.recall_from(carrier, issuers=issuers, now=now) if carrier is not None else None
+
+    def carrier(
+        self, fields: Sequence[tuple[bytes, bytes]], *, key_header: bytes | None, issuers: frozenset[str] | None
+    ) -> tuple[bytes, bytes] | None:
+        """The one field, (lower-case name, value), in which a token can be; None for none, or several. Depends on
+        nothing but its arguments, so that whoever sees the same fields again need not ask again."""
         doors = self._everybody.by_header if issuers is None else self._doors_of(issuers).by_header
         alone: bytes | None = None
         with_token: bytes = b""
@@ -103,8 +111,13 @@ class Verifier:
                 if alone is not None:
                     return None
                 alone, with_token = name, value
-        if alone is None:
-            return None
+        return None if alone is None else (alone, with_token)
+
+    def recall_from(
+        self, carrier: tuple[bytes, bytes], *, issuers: frozenset[str] | None, now: float
+    ) -> Identified | None:
+        """As `recall`, given what `carrier` said of the fields."""
+        alone, with_token = carrier
         memory = self._remembered.get(alone, with_token)
         if memory is None or (issuers is not None and memory.issuer not in issuers):
             return None

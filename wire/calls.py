@@ -81,6 +81,17 @@ def _decoded_leniently(body: bytes, content_encoding: str | None, limit: int) ->
     return plain
 
 
+def read_plain_call(route: Route, body: bytes) -> Call:
+    """The strict reading of a body that is announced as JSON and nothing else, for an API that takes JSON: as
+    `read_call`, without looking at the announcement again. Raises BodyProblem."""
+    return _call(route, parse_json(body, strict=True))
+
+
+def is_plain(route: Route, content_type: str | None, content_encoding: str | None) -> bool:
+    """Whether `read_plain_call` reads bodies that are announced so as `read_call` does, when they are not empty."""
+    return route.api.media == "json" and content_encoding is None and media_type(content_type) == "application/json"
+
+
 def _call(route: Route, body: Json) -> Call:
     fields = body if isinstance(body, dict) else {}
     model = fields.get("model")

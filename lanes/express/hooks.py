@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from types import CoroutineType
 from typing import Any
 
 from mitmproxy import exceptions, flow
@@ -86,7 +87,7 @@ def fire(functions: tuple[Hook, ...], subject: Any, halt: bool = False) -> Ran:
             if halt:
                 break
         else:
-            if waiting is not None and inspect.isawaitable(waiting):
+            if waiting is not None and (type(waiting) is CoroutineType or inspect.isawaitable(waiting)):
                 return _go_on(waiting, functions, i, subject, halt, clean)
     if getattr(subject, "intercepted", False):
         return _resumed(subject, clean)

@@ -40,7 +40,7 @@ def spoil(part: str, name: str, how: Callable[..., Any] = failing) -> Callable[[
 
 BREAKS: dict[str, Callable[[Pipeline, AccessGate], None]] = {
     "the head": spoil("_heads", "read"),
-    "a remembered identity": spoil("_verifier", "recall"),
+    "a remembered identity": spoil("_verifier", "recall_from"),
     "a fresh identity": spoil("_verifier", "identify", failing_later),
     "rules": spoil("_rules", "decide"),
     "the intent": spoil("_closer", "commit_intent"),
@@ -72,7 +72,7 @@ async def test_a_part_that_raises_refuses_and_nothing_goes_upstream(
 async def test_a_reader_that_raises_refuses(
     tmp_path: Path, provider: Provider, lane: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(addons.gate, "read_call", failing)
+    monkeypatch.setattr(addons.gate, "read_plain_call", failing)
     token = mint(tmp_path / "data", email="ann@example.com", days=1)
     async with worker(tmp_path, provider.url, lane=lane) as url:
         answer = await ask(url, token)
