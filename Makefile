@@ -1,5 +1,5 @@
 # What a newcomer needs: make run, make demo, make test. The rest is for people who change the code.
-.PHONY: help env dev run demo test check format lock clean
+.PHONY: help env dev run demo test check bench format lock clean
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 UV := .uv/bin/uv
@@ -43,6 +43,9 @@ test: dev  ## the whole suite
 
 check: dev  ## format, lint, types, import rules
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+bench: dev  ## Sekisho beside what one would pick instead; ARGS=--quick for a few minutes
+	@$(BIN)/python -m benchmarks.run $(ARGS)
 
 format: dev  ## put the code into shape
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

@@ -53,6 +53,7 @@ def connect(file: Path, *, durable: bool) -> sqlite3.Connection:
     """
     connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False, timeout=5, cached_statements=256)
     connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
+    connection.execute("pragma page_size=16384")  # bodies of 64 KiB are usual: a third less work than 4 KiB pages
     connection.execute("pragma journal_mode=wal")
     connection.execute("pragma wal_autocheckpoint=0")
     connection.execute(f"pragma synchronous={'full' if durable else 'normal'}")
