@@ -69,7 +69,7 @@ def fields_problem(
             return "bad_transfer_encoding"
         if not strict:
             continue
-        if _BAD_NAME.search(name) or _BAD_VALUE.search(value):
+        if not name or _BAD_NAME.search(name) or _BAD_VALUE.search(value):
             return "bad_header"
         if low in seen and (low in _ONCE or low in identity_headers):
             return "duplicate_header"
