@@ -72,7 +72,7 @@ def recorder(config: Path, ready: int | None) -> int:
     _name("recorder")
     set_up_log()
     _stop_with_parent()
-    os.nice(19)  # a burst passes first; the record catches up
+    os.nice(10)  # a burst passes first; the record catches up
     try:
         settings = read_settings(config)
         run(settings.data_dir, settings.storage.heads, _ready(ready))

@@ -145,7 +145,7 @@ class Instance:
         assert done.returncode == 0, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]
 
-    def recorded(self, count: int, within: float = 8.0) -> list[dict[str, Any]]:
+    def recorded(self, count: int, within: float = 25.0) -> list[dict[str, Any]]:
         """The records, as soon as there are so many."""
         found: list[dict[str, Any]] = []
 
