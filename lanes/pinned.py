@@ -67,12 +67,12 @@ def eager_tasks() -> Iterator[None]:
 
 
 def _ids() -> Iterator[str]:
-    # Version 4 UUIDs from 4 KiB of randomness at a time: one system call for 256 flows.
+    # In the form of version 4 UUIDs: the first half is random and new every 65536 ids, the last field counts.
     while True:
-        pool = os.urandom(4096).hex()
-        for i in range(0, 8192, 32):
-            h = pool[i : i + 32]
-            yield f"{h[:8]}-{h[8:12]}-4{h[13:16]}-{'89ab'[int(h[16], 16) & 3]}{h[17:20]}-{h[20:]}"
+        h = os.urandom(10).hex()
+        first = f"{h[:8]}-{h[8:12]}-4{h[12:15]}-{'89ab'[int(h[15], 16) & 3]}{h[16:19]}-"
+        for last in range(1 << 16):
+            yield f"{first}{last:012x}"
 
 
 next_id: Callable[[], str] = _ids().__next__
@@ -95,7 +95,7 @@ def flow(client: connection.Client, server: connection.Server, request: http.Req
         "client_conn": client,
         "server_conn": server,
         "live": True,
-        "timestamp_created": time.time(),
+        "timestamp_created": request.data.timestamp_start,
         "intercepted": False,
         "_resume_event": None,
         "_backup": None,

@@ -1,5 +1,6 @@
 """Heads of requests and replies: read strictly, written plainly (RFC 9112 §2-6)."""
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -15,8 +16,9 @@ _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) ([\x21-\x7e\x80-\xff]+) HTTP/([0-9]\.[0-9])")
 _STATUS_LINE = re.compile(rb"HTTP/(1\.[01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
 _ABSOLUTE = re.compile(rb"([A-Za-z][A-Za-z0-9+.\-]*)://([^/?#]*)(.*)", re.DOTALL)
-_CONTROLS = bytes(c for c in range(32) if c not in b"\t\r\n") + b"\x7f"
+_CONTROLS = bytes(c for c in range(32) if c != 9) + b"\x7f"
 _NAMES = 1024
+_LINES, _LINE_BYTES = 4096, 2048
 
 _FRAMING = HOP_BY_HOP | {b"content-length", b"expect"}
 
@@ -79,29 +81,36 @@ def lower(name: bytes) -> bytes:
     return low
 
 
-def _lines(head: bytes) -> list[bytes]:
-    lines = head.split(b"\r\n")
-    ends = len(lines) - 1
-    if head.count(b"\r") != ends or head.count(b"\n") != ends or len(head.translate(None, _CONTROLS)) != len(head):
+_fields_known: dict[bytes, Field] = {}
+"""Lines met before, and what they say: most lines of a head stand in the next one again. Lines that concern the
+framing are never kept here, so that whatever is found here may be passed over when the framing is worked out."""
+
+
+def _field(line: bytes, framing: list[Field]) -> Field:
+    """The field of one line; put into `framing` as well, by its lower-case name, when it is one of those."""
+    if line.startswith(b"Content-Length: ") and (value := line[16:]).isdigit():
+        framing.append((b"content-length", value))  # the line that nearly every head has anew
+        return b"Content-Length", value
+    name, colon, value = line.partition(b":")
+    low = lower(name)
+    if not colon or len(line.translate(None, _CONTROLS)) != len(line):
         raise HeadProblem("bad_request")
-    return lines
+    value = value.strip(b" \t")
+    field = (name, value)
+    if low in _FRAMING:
+        framing.append((low, value))
+    elif len(line) <= _LINE_BYTES:
+        if len(_fields_known) >= _LINES:
+            _fields_known.clear()
+        _fields_known[line] = field
+    return field
 
 
 def _read(lines: list[bytes]) -> tuple[Fields, list[Field]]:
     """All fields as they came, and those that say how the message is framed, by their lower-case names."""
-    fields: list[Field] = []
     framing: list[Field] = []
-    known = _known.get
-    for line in lines:
-        name, colon, value = line.partition(b":")
-        low = known(name) or lower(name)
-        if not colon:
-            raise HeadProblem("bad_request")
-        value = value.strip(b" \t")
-        fields.append((name, value))
-        if low in _FRAMING:
-            framing.append((low, value))
-    return tuple(fields), framing
+    known = _fields_known.get
+    return tuple([known(line) or _field(line, framing) for line in lines]), framing
 
 
 def tokens(value: bytes) -> list[bytes]:
@@ -109,15 +118,33 @@ def tokens(value: bytes) -> list[bytes]:
     return [t for t in (part.strip(b" \t").lower() for part in value.split(b",")) if t]
 
 
+def _request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
+    start = _REQUEST_LINE.fullmatch(line)
+    if start is None:
+        raise HeadProblem("bad_request")
+    method, target, number = start.groups()
+    return method, target, number
+
+
+def _status_line(line: bytes) -> tuple[bytes, int, bytes]:
+    start = _STATUS_LINE.fullmatch(line)
+    if start is None:
+        raise HeadProblem("bad_request")
+    number, status, reason = start.groups()
+    return number, int(status), reason or b""
+
+
+_request_line_again = functools.lru_cache(1024)(_request_line)
+_status_line_again = functools.lru_cache(256)(_status_line)
+"""First lines, too, are mostly met again; long ones are not kept."""
+
+
 def parse_request(head: bytes, most_fields: int) -> RequestHead:
     """`head` ends before the empty line. Raises HeadProblem: bad_request, headers_too_large."""
     if head.count(b"\n") > most_fields:
         raise HeadProblem("headers_too_large")
-    lines = _lines(head)
-    start = _REQUEST_LINE.fullmatch(lines.pop(0))
-    if start is None:
-        raise HeadProblem("bad_request")
-    method, target, number = start.groups()
+    first, *lines = head.split(b"\r\n")
+    method, target, number = (_request_line_again if len(first) <= _LINE_BYTES else _request_line)(first)
     fields, framing = _read(lines)
     scheme = authority = b""
     path = target
@@ -158,11 +185,8 @@ def parse_reply(head: bytes) -> ReplyHead:
     Two lengths, a length beside a transfer coding, and codings other than `chunked` are refused (RFC 9112 §6.3): they
     are how replies are split.
     """
-    lines = _lines(head)
-    start = _STATUS_LINE.fullmatch(lines.pop(0))
-    if start is None:
-        raise HeadProblem("bad_request")
-    number, status, reason = start.groups()
+    first, *lines = head.split(b"\r\n")
+    number, status, reason = (_status_line_again if len(first) <= _LINE_BYTES else _status_line)(first)
     fields, framing = _read(lines)
     length: int | None = None
     chunked = False
@@ -183,7 +207,7 @@ def parse_reply(head: bytes) -> ReplyHead:
                 keep = False
         elif name != b"expect":
             plain = False
-    return ReplyHead(b"HTTP/" + number, int(status), reason or b"", fields, length, chunked, keep, plain)
+    return ReplyHead(b"HTTP/" + number, status, reason, fields, length, chunked, keep, plain)
 
 
 def named_in_connection(fields: Fields) -> frozenset[bytes]:

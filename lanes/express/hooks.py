@@ -3,17 +3,17 @@
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from types import CoroutineType
 from typing import Any
 
-from mitmproxy import exceptions, flow
+from mitmproxy import exceptions
 from mitmproxy.addonmanager import traverse
 
 log = logging.getLogger(__name__)
 
 type Hook = Callable[[Any], Any]
-type Ran = bool | Coroutine[Any, Any, bool]
+type Ran = "bool | Waiting"
 """True: all ran. False: one raised (it is logged). Else one waits: await it for that answer."""
 
 NAMES = (
@@ -88,32 +88,51 @@ def fire(functions: tuple[Hook, ...], subject: Any, halt: bool = False) -> Ran:
                 break
         else:
             if waiting is not None and (type(waiting) is CoroutineType or inspect.isawaitable(waiting)):
-                return _go_on(waiting, functions, i, subject, halt, clean)
+                return Waiting(waiting, functions, i, subject, halt, clean)
     if getattr(subject, "intercepted", False):
-        return _resumed(subject, clean)
+        return Waiting(subject.wait_for_resume(), (subject.wait_for_resume,), 0, subject, halt, clean)
     return clean
 
 
-async def _go_on(
-    waiting: Awaitable[Any], functions: tuple[Hook, ...], i: int, subject: Any, halt: bool, clean: bool
-) -> bool:
-    try:
-        await waiting
-    except exceptions.AddonHalt:
-        functions = ()
-    except (Exception, asyncio.CancelledError):
-        # A CancelledError that escapes a hook is that hook's fault; swallowed here, it cannot hang the flow.
-        log.exception("An addon failed in %s.", _name(functions[i]))
-        clean = False
-        if halt:
+class Waiting:
+    """A hook that waits: for `first`, then for the functions after it, then for a flow that an addon intercepted."""
+
+    __slots__ = ("_clean", "_functions", "_halt", "_i", "_subject", "first")
+
+    def __init__(
+        self, first: Awaitable[Any], functions: tuple[Hook, ...], i: int, subject: Any, halt: bool, clean: bool
+    ) -> None:
+        self.first = first
+        self._functions = functions
+        self._i = i
+        self._subject = subject
+        self._halt = halt
+        self._clean = clean
+
+    def __await__(self) -> Generator[Any, Any, bool]:
+        return self._all().__await__()
+
+    async def _all(self) -> bool:
+        answer: list[bool] = []
+        await self.then(answer.append)
+        return answer[0]
+
+    async def then(self, go_on: Callable[[bool], object]) -> None:
+        """Wait, and tell `go_on` whether all ran: one coroutine for both, since every forwarded request pays for it."""
+        functions = self._functions[self._i + 1 :]
+        clean = self._clean
+        try:
+            await self.first
+        except exceptions.AddonHalt:
             functions = ()
-    ran = fire(functions[i + 1 :], subject, halt)
-    return (ran if isinstance(ran, bool) else await ran) and clean
-
-
-async def _resumed(subject: flow.Flow, clean: bool) -> bool:
-    await subject.wait_for_resume()
-    return clean
+        except (Exception, asyncio.CancelledError):
+            # A CancelledError that escapes a hook is that hook's fault; swallowed here, it cannot hang the flow.
+            log.exception("An addon failed in %s.", _name(self._functions[self._i]))
+            clean = False
+            if self._halt:
+                functions = ()
+        ran = fire(functions, self._subject, self._halt)
+        go_on((ran if isinstance(ran, bool) else await ran) and clean)
 
 
 def _name(function: Hook) -> str:

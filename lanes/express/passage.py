@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mitmproxy.flow import Error
@@ -369,11 +370,9 @@ class Passage:
             then(ran)
         else:
             self._pending = True
-            self.caller.lane.start(self._wait(ran, then), self)
+            self.caller.lane.start(ran.then(partial(self._went_on, then)), self)
 
-    async def _wait(self, ran: Ran, then: Callable[[bool], None]) -> None:
-        assert not isinstance(ran, bool)
-        clean = await ran
+    def _went_on(self, then: Callable[[bool], None], clean: bool) -> None:
         self._pending = False
         then(clean)
 

@@ -31,16 +31,42 @@ def authority(scheme: bytes, host: str, port: int) -> bytes:
     return name if _DEFAULT_PORTS.get(scheme) == port else b"%b:%d" % (name, port)
 
 
+type _Line = tuple[bytes, bytes, bytes, str, int, Fields]
+"""Method, path, scheme, host, port and fields."""
+
+_heads_known: dict[_Line, tuple[bytes, bool]] = {}
+_HEADS, _HEAD_BYTES = 1024, 4096
+
+
 def request_message(request: http.Request) -> bytes:
     """Head and body for the upstream, origin-form, sized. Raises HeadProblem: what the addons left cannot be sent."""
     data = request.data
-    method, path, body = data.method, data.path, data.content or b""
+    body = data.content or b""
+    fields: Fields = data.headers.fields
+    # A length at the end, where our gate puts it, is a body's own; the head before it is mostly one sent before.
+    sized = bool(fields) and fields[-1][0] == b"Content-Length"
+    asked: _Line = (
+        data.method,
+        data.path,
+        data.scheme,
+        data.host,
+        data.port,
+        fields[:-1] if sized else fields,
+    )
+    head, announced = _heads_known.get(asked) or _request_head(asked)
+    if sized or announced or body:
+        return b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
+    return head + b"\r\n"
+
+
+def _request_head(asked: _Line) -> tuple[bytes, bool]:
+    """A request's head but for its length and the empty line; and whether a length belongs there even without body."""
+    method, path, scheme, host, port, fields = asked
     if _PATH.fullmatch(path) is None and (path != b"*" or method != b"OPTIONS"):
         raise HeadProblem("bad_path")
-    fields: Fields = data.headers.fields
-    host = b"Host: " + authority(data.scheme, data.host, data.port)
-    out = [b"%b %b HTTP/1.1" % (method, path), host]
-    sized = bool(body) or method in _WITH_BODY
+    host_line = b"Host: " + authority(scheme, host, port)
+    out = [b"%b %b HTTP/1.1" % (method, path), host_line]
+    sized = method in _WITH_BODY
     named: frozenset[bytes] | None = None
     for name, value in fields:
         low = lower(name)
@@ -52,13 +78,15 @@ def request_message(request: http.Request) -> bytes:
         else:
             out.append(name + b": " + value)
     if named:
-        out = [line for line in out if line is host or line[: line.find(b":")].lower() not in named]
-    if sized:
-        out.append(b"Content-Length: %d" % len(body))
-    head = b"\r\n".join(out)
-    if not is_whole(head, len(out) - 1):
+        out = [line for line in out if line is host_line or line[: line.find(b":")].lower() not in named]
+    head = b"\r\n".join(out) + b"\r\n"
+    if not is_whole(head, len(out)):
         raise HeadProblem("checkpoint_error")
-    return b"%b\r\n\r\n%b" % (head, body)
+    if len(head) <= _HEAD_BYTES:
+        if len(_heads_known) >= _HEADS:
+            _heads_known.clear()
+        _heads_known[asked] = head, sized
+    return head, sized
 
 
 def reply_head(response: http.Response, length: int | None, chunked: bool, close: bool) -> bytes:
