@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cli import check, demo, export, replay, search, show, status, tail, token, verify
+from cli import check, demo, doctor, export, replay, search, show, status, tail, token, verify
 from cli.failure import told
 from cli.options import Config, settings_at
 
@@ -89,10 +89,11 @@ app.command(rich_help_panel=RUN)(check.check)
 app.command(rich_help_panel=RUN)(status.status)
 app.command(rich_help_panel=LOOK)(tail.tail)
 app.command(rich_help_panel=LOOK)(show.show)
-app.command(rich_help_panel=LOOK)(search.search)
+app.command(rich_help_panel=LOOK, cls=search.SearchCommand)(search.search)
 app.command(rich_help_panel=LOOK)(replay.replay)
 app.command(rich_help_panel=LOOK)(export.export)
 app.command(rich_help_panel=ADMINISTER)(verify.verify)
+app.command(rich_help_panel=ADMINISTER)(doctor.doctor)
 app.add_typer(token.app, name="token", rich_help_panel=ADMINISTER)
 
 

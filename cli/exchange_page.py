@@ -26,9 +26,19 @@ def exchange_page(record: ShownRecord) -> Iterator[Text]:
         if said:
             yield Text.assemble((f"  {name:<10}", "dim"), visible(said))
     for turn in record.turns():
-        yield Text("")
-        yield _heading(turn)
-        yield Text(visible(_body(turn)))
+        yield from turn_lines(turn)
+    yield from refusal_lines(record)
+
+
+def turn_lines(turn: Turn) -> Iterator[Text]:
+    """One turn: an empty line, who, what."""
+    yield Text("")
+    yield _heading(turn)
+    yield Text(visible(_body(turn)))
+
+
+def refusal_lines(record: ShownRecord) -> Iterator[Text]:
+    """That we said no, and why; nothing where we did not."""
     if record.end_state == "refused":
         yield Text("")
         yield Text("── refused here ──", style="bold red")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
 import typer
 
 from cli.options import Config, settings_at
+from cli.query import QueryOption, read_query, say_what_was_left_out
 
 if TYPE_CHECKING:
     from storage.sqlite.reading import AuditReader
@@ -27,6 +28,7 @@ def export(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to; stdout when not given.")
     ] = None,
     after: Annotated[int, typer.Option("--after", min=0, metavar="SEQ", help="Only what came after this seq.")] = 0,
+    query: QueryOption = None,
     progress: Annotated[
         bool | None,
         typer.Option(
@@ -34,18 +36,20 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Print the record, oldest first, one JSON object a line.
+    """Print the record, or what a query finds of it, oldest first, one JSON object a line.
 
     Begin the next time with `--after` the last `seq` that was printed. A file under its final name is whole.
     """
     from storage.sqlite.reading import AuditReader
 
     del form  # there is one so far
+    wanted = read_query(query)
     reader = AuditReader(settings_at(config).data_dir)
+    say_what_was_left_out(wanted)
     showing = progress if progress is not None else output is not None and sys.stderr.isatty()
     try:
         with _writing(output) as file, _progress(reader, after) if showing else _silence() as advance:
-            _copy(reader.export(after), file, advance)
+            _copy(reader.export(after, wanted), file, advance)
     finally:
         reader.close()
 
@@ -105,3 +109,4 @@ def _progress(reader: "AuditReader", after: int) -> Iterator[Callable[[int], Non
     with Progress(*columns, console=err(), transient=False) as bar:
         task = bar.add_task("export", total=max(0, reader.last_seq() - after))
         yield lambda seq: bar.update(task, completed=seq - after)
+        bar.update(task, completed=max(0, reader.last_seq() - after))  # the last of them need not be what was found

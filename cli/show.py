@@ -11,6 +11,7 @@ from cli.failure import Failed, WrongUse
 from cli.options import AsJson, Config, Id, settings_at
 
 if TYPE_CHECKING:
+    from cli.record import ShownRecord
     from storage.sqlite.reading import AuditReader, RawBody
 
 Side = Literal["request", "response"]
@@ -28,11 +29,13 @@ def show(
 ) -> None:
     """Show one exchange: who, what, the decision, how it ended, and the conversation.
 
-    The id of a thread shows all its exchanges. Control characters in what was said are made visible.
+    The id of a thread shows its conversation once, with a line for each exchange; with --json, all its records. Control
+    characters in what was said are made visible.
     """
     from cli.exchange_page import exchange_page
     from cli.record import read_record
     from cli.terminal import out, write_json
+    from cli.thread_page import thread_page
     from storage.sqlite.reading import AuditReader
 
     if to is not None and raw is None:
@@ -47,15 +50,20 @@ def show(
             return
     finally:
         reader.close()
-    console = out()
-    for i, line in enumerate(lines):
-        if as_json:
+    if as_json:
+        for line in lines:
             write_json(line)
-            continue
-        if i:
-            console.print()
-        for paragraph in exchange_page(read_record(line)):
-            console.print(paragraph, overflow="ignore")
+        return
+    records = [read_record(line) for line in lines]
+    page = exchange_page(records[0]) if is_exchange(records, exchange) else thread_page(records)
+    console = out()
+    for paragraph in page:
+        console.print(paragraph, overflow="ignore")
+
+
+def is_exchange(records: "list[ShownRecord]", given: str) -> bool:
+    """Is this the id of an exchange? A thread's is never one of its exchanges', even where there is only one."""
+    return len(records) == 1 and records[0].id.replace("-", "").startswith(given.replace("-", "").lower())
 
 
 def found(reader: "AuditReader", given: str) -> list[bytes]:

@@ -3,11 +3,15 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.options import AsJson, Config, settings_at
+from cli.query import QueryOption, read_query, say_what_was_left_out
+
+if TYPE_CHECKING:
+    from storage.query.terms import Query
 
 _LOOK = 0.25  # seconds between two looks
 _PATIENCE = 5.0  # seconds that a record may take from being a file to being readable
@@ -17,6 +21,7 @@ def tail(
     config: Config = None,
     number: Annotated[int, typer.Option("-n", "--lines", min=0, metavar="N", help="Begin with the last N.")] = 10,
     follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Go on as exchanges end.")] = True,
+    query: QueryOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Show exchanges as they end, one line each.
@@ -28,10 +33,12 @@ def tail(
     from cli.record import read_record
     from cli.terminal import out, write_json
 
+    wanted = read_query(query)
     data_dir = settings_at(config).data_dir
     console = out()
+    say_what_was_left_out(wanted)
     try:
-        for line in _followed(data_dir, number) if follow else _latest(data_dir, number):
+        for line in _followed(data_dir, number, wanted) if follow else _latest(data_dir, number, wanted):
             if as_json:
                 write_json(line)
             else:
@@ -40,36 +47,40 @@ def tail(
         return
 
 
-def _latest(data_dir: Path, number: int) -> list[bytes]:
+def _latest(data_dir: Path, number: int, query: "Query") -> list[bytes]:
     from storage.sqlite.reading import AuditReader
 
     reader = AuditReader(data_dir)
     try:
-        return reader.latest(number) if number else []
+        return reader.search(query, number)[::-1] if number else []
     finally:
         reader.close()
 
 
-def _followed(data_dir: Path, number: int) -> Iterator[bytes]:
+def _followed(data_dir: Path, number: int, query: "Query") -> Iterator[bytes]:
     """The last so many, then every new one. A record that is moved away and begun anew is followed too."""
     from storage.sqlite.driver import audit_path
     from storage.sqlite.reading import AuditReader
 
     path = audit_path(data_dir)
+    begin: int | None = number
     while True:
         _wait_for(data_dir)
         file = _inode(path)
         reader = AuditReader(data_dir)
         try:
-            after = max(0, reader.last_seq() - number)
+            after = 0 if begin is None else reader.last_seq()
+            if begin:
+                yield from reader.search(query, begin, after + 1)[::-1]
             while _inode(path) == file:
-                for seq, line in reader.export(after):
-                    after = seq
+                upto = reader.last_seq()  # asked first: what is found up to here is never looked through again
+                for _, line in reader.export(after, query, upto) if upto > after else ():
                     yield line
+                after = upto
                 time.sleep(_LOOK)
         finally:
             reader.close()
-        number = 1 << 62  # a new record: all of it is new
+        begin = None  # a new record: all of it is new
 
 
 def _inode(path: Path) -> int | None:

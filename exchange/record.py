@@ -65,6 +65,8 @@ class Derived:
     response: bytes | None
     texts: tuple[Text, ...] = ()
     thread_id: str | None = None
+    thread_keys: tuple[bytes, ...] = ()  # what later exchanges of this thread may refer to, hashed
+    tools: tuple[str, ...] = ()  # which the model called
 
 
 @dataclass(frozen=True, slots=True)

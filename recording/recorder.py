@@ -12,6 +12,7 @@ from pathlib import Path
 from recording.anchors import Anchors
 from recording.costs import Prices
 from recording.intake import Intake
+from recording.threads import Threads
 from recording.understanding import READER, put_together, understand
 from settings.schema import Heads
 from storage.journal.files import hold_lock, journal_dir
@@ -48,6 +49,7 @@ class Recorder:
             raise
         self._intake = Intake(journal_dir(data_dir), self._writer.cursors())
         self._prices = Prices()
+        self._threads = Threads(self._writer.thread_of)
         self._tidied = 0.0
         self._heads = heads or Heads()
         self._anchors = Anchors(data_dir, self._heads)
@@ -66,7 +68,9 @@ class Recorder:
         for boot, bundles in self._intake.poll(_BATCH):
             known = self._writer.has(bundle.exchange.hex() for bundle in bundles)
             records = [
-                understand(put_together(bundle.exchange, bundle.boot, boot.rows(bundle)), self._prices)
+                self._threads.linked(
+                    understand(put_together(bundle.exchange, bundle.boot, boot.rows(bundle)), self._prices)
+                )
                 for bundle in bundles
                 if bundle.exchange.hex() not in known
             ]

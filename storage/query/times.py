@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from storage.query.terms import EPOCH
@@ -22,7 +22,7 @@ def instant(text: str, now: datetime, local: Callable[[datetime], datetime]) -> 
     text = text.replace("−", "-")  # what some Japanese keyboards give; NFKC leaves it
     try:
         at = _ago(text, now) or _read(text, now, local)
-        return None if at is None else (at - EPOCH) // timedelta(microseconds=1)
+        return None if at is None else (at.astimezone(UTC) - EPOCH) // timedelta(microseconds=1)
     except (ValueError, OverflowError, OSError):  # the 31st of February, the year 12000
         return None
 

@@ -4,9 +4,11 @@ from typing import Final
 
 from sqlite_utils import Database, Migrations
 
+from storage.sqlite.thread_index import m002_threads
+
 migrations: Final = Migrations("audit")
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """What this code can read and write: the number of the last step below."""
 
 
@@ -110,3 +112,6 @@ def m001_exchanges(db: Database) -> None:
     )
     db.execute("create table meta (name text primary key, value text not null) strict, without rowid")
     db.execute("insert into meta values ('search_tokens', '1')")
+
+
+migrations()(m002_threads)

@@ -4,17 +4,23 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from storage.packing import Packer
+from storage.query.terms import Query
 from storage.sqlite.bodies import BodyReader
 from storage.sqlite.driver import StoreProblem, audit_path, open_for_reading
-from storage.sqlite.search import match_expression
+from storage.sqlite.literals import stand_in
+from storage.sqlite.selection import Selection, select
 from storage.sqlite.shape import COLUMNS, FROM, record_json
 
 _PAGE = 200
+
+EVERYTHING: Final = Query()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +50,12 @@ class AuditReader:
     def close(self) -> None:
         self._db.close()
 
-    def export(self, after: int = 0) -> Iterator[tuple[int, bytes]]:
-        """(seq, record as one line of JSON) of everything after this seq, oldest first. Holds no transaction open."""
-        while True:
-            rows = self._rows("where e.seq > ? order by e.seq limit ?", after, _PAGE)
-            for row in rows:
-                after = row["seq"]
-                yield after, record_json(row, self._bodies)
-            if len(rows) < _PAGE:
-                return
+    def export(self, after: int = 0, query: Query = EVERYTHING, upto: int | None = None) -> Iterator[tuple[int, bytes]]:
+        """(seq, record as one line of JSON) of what comes after this seq, oldest first, and of it what the query finds,
+        up to a seq when one is given. Holds no transaction open."""
+        before = None if upto is None else upto + 1
+        for row in self._found(query, newest_first=False, page=_PAGE, before=before, after=after):
+            yield row["seq"], record_json(row, self._bodies)
 
     def count(self) -> int:
         found = self._connection.execute("select count(*) from exchange").fetchone()
@@ -70,7 +73,7 @@ class AuditReader:
         """The record of this exchange, or those of this thread, in order. An id may be cut short where it is clear.
 
         Raises:
-            StoreProblem: it is no id, or fits several exchanges.
+            StoreProblem: it is no id, or fits several exchanges or threads.
         """
         wanted = given.replace("-", "").lower()
         if not re.fullmatch(r"[0-9a-f]{4,32}", wanted):
@@ -78,17 +81,40 @@ class AuditReader:
         rows = self._rows("where e.id >= ? and e.id < ? order by e.seq limit 3", wanted, wanted + "g")
         if len(rows) > 1:
             raise StoreProblem(f"{given!r} fits several exchanges. Give more of the id.")
-        if not rows and len(wanted) == 32:
-            rows = self._rows("where e.thread_id = ? order by e.seq", wanted)
+        if not rows:
+            rows = self._rows("where e.thread_id >= ? and e.thread_id < ? order by e.seq", wanted, wanted + "g")
+            if len({row["thread_id"] for row in rows}) > 1:
+                raise StoreProblem(f"{given!r} fits several threads. Give more of the id.")
         return [record_json(row, self._bodies) for row in rows]
 
-    def search(self, words: str, limit: int = 50) -> list[bytes]:
-        """The newest records in which all these words occur, newest first."""
-        expression = match_expression(words)
-        if expression is None:
-            return []
-        found = "where e.seq in (select rowid from search where search match ? order by rowid desc limit ?)"
-        return [record_json(row, self._bodies) for row in self._rows(f"{found} order by e.seq desc", expression, limit)]
+    def search(self, query: Query, limit: int = 50, before_seq: int | None = None) -> list[bytes]:
+        """The newest records that the query finds, newest first. The next page: `before_seq` is the last one's seq."""
+        found = self._found(query, newest_first=True, page=min(limit, _PAGE), before=before_seq)
+        return [record_json(row, self._bodies) for row in islice(found, limit)]
+
+    def _found(
+        self, query: Query, *, newest_first: bool, page: int, before: int | None = None, after: int | None = None
+    ) -> Iterator[sqlite3.Row]:
+        """Page by page, each from where the last one ended: the position is a seq, so nothing shifts meanwhile."""
+        selection = select(query)
+        while True:
+            sql, values = selection.page(newest_first=newest_first, before=before, after=after, limit=page)
+            seqs = [row[0] for row in self._asked(sql, *values)]
+            rows = self._rows(f"where e.seq in ({', '.join('?' * len(seqs))})", *seqs)
+            for row in sorted(rows, key=lambda row: row["seq"], reverse=newest_first):
+                if self._holds(selection, row):
+                    yield row
+            if len(seqs) < page:
+                return
+            before, after = (seqs[-1], after) if newest_first else (before, seqs[-1])
+
+    def _holds(self, selection: Selection, row: sqlite3.Row) -> bool:
+        literals = {*selection.literals, *selection.without}
+        if not literals:
+            return True
+        kept = (row["request_json"] or row["request"], row["response"])
+        found = stand_in((self._bodies.get(each) for each in kept if each is not None), literals)
+        return found.issuperset(selection.literals) and found.isdisjoint(selection.without)
 
     def raw(self, id_hex: str, which: str) -> RawBody:
         """The exact bytes of the request or the response.
@@ -116,7 +142,10 @@ class AuditReader:
         )
 
     def _rows(self, tail: str, *values: object) -> list[sqlite3.Row]:
+        return self._asked(f"select {COLUMNS} {FROM} {tail}", *values)
+
+    def _asked(self, sql: str, *values: object) -> list[sqlite3.Row]:
         try:
-            return self._connection.execute(f"select {COLUMNS} {FROM} {tail}", values).fetchall()
+            return self._connection.execute(sql, values).fetchall()
         except sqlite3.Error as cannot:
             raise StoreProblem(f"The record cannot be read: {cannot}.") from cannot

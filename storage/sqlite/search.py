@@ -7,6 +7,7 @@ alone; other text is left to unicode61. A word of any length is then a phrase, a
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Final
 
 TOKENS_VERSION: Final = "1"
@@ -41,26 +42,34 @@ def tokens(text: str) -> str:
 
 
 def match_expression(words: str) -> str | None:
-    """What to ask FTS5 for, so that all these words must occur; None when there is nothing to look for.
+    """What to ask FTS5 for, so that all these words must occur; None when there is nothing to look for."""
+    return all_of(terms) if (terms := [term for word in words.split() if (term := phrase(word))]) else None
 
-    Everything is quoted: no word of a person is ever an operator.
+
+def all_of(phrases: Iterable[str], none_of: Iterable[str] = ()) -> str:
+    """The expression for all these phrases, of which there is one at least, without any of the others."""
+    wanted = " AND ".join(phrases)
+    unwanted = " OR ".join(none_of)
+    return f"({wanted}) NOT ({unwanted})" if unwanted else wanted
+
+
+def phrase(text: str, *, begun: bool = False) -> str | None:
+    """What to ask FTS5 for, so that this text must occur; None when it has nothing that is indexed.
+
+    Everything is quoted: no word of a person is ever an operator. With `begun`, its last word may go on.
     """
-    terms = [term for word in _folded(words).split() if (term := _term(word))]
-    return " AND ".join(terms) or None
-
-
-def _term(word: str) -> str | None:
+    said = _folded(text).strip()
     parts: list[str] = []
-    prefix = ""
+    prefix = "*" if begun and said[-1:].isalnum() else ""
     end = 0
-    for run in _RUN.finditer(word):
-        parts += _WORDS.findall(word[end : run.start()])
+    for run in _RUN.finditer(said):
+        parts += _WORDS.findall(said[end : run.start()])
         found, end = run[0], run.end()
-        last = end == len(word)
+        last = end == len(said)
         parts += _pairs(found)
         if len(found) == 1 and last:
             prefix = "*"
         if len(found) == 1 or not last:
             parts.append(found[-1])
-    parts += _WORDS.findall(word[end:])
-    return f'"{" ".join(parts)}"{prefix}' if parts else None
+    parts += _WORDS.findall(said[end:])
+    return f'"{" ".join(parts)}"{prefix}' if any(part.strip("_") for part in parts) else None

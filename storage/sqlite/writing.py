@@ -17,6 +17,7 @@ from storage.sqlite.bodies import BodyWriter
 from storage.sqlite.driver import StoreProblem, open_for_writing
 from storage.sqlite.migrations import SCHEMA_VERSION, migrations
 from storage.sqlite.search import TOKENS_VERSION, tokens
+from storage.sqlite.thread_index import ThreadIndex
 
 _json = msgspec.json.Encoder().encode
 _pack = msgspec.msgpack.Encoder().encode
@@ -51,6 +52,7 @@ class AuditWriter:
         self._reader = reader_version
         self._packer = Packer()
         self._bodies = BodyWriter(self._connection)
+        self._threads = ThreadIndex(self._connection)
         self._people: dict[tuple[str, str], int] = {}
         self._heads: dict[str, str] = {}
         self._tips: dict[str, tuple[int, str]] = {}
@@ -66,6 +68,10 @@ class AuditWriter:
         """Which of these exchanges are stored already."""
         known = "select 1 from exchange where id = ?"
         return {id_ for id_ in ids if self._connection.execute(known, (id_,)).fetchone()}
+
+    def thread_of(self, key: bytes) -> str | None:
+        """The thread of the latest stored exchange that left this key."""
+        return self._threads.thread_of(key)
 
     def store(self, records: Sequence[Record], cursors: Sequence[Cursor], gone: Sequence[tuple[str, str]] = ()) -> None:
         """Keep these records and the cursors that go with them, all or nothing.
@@ -95,6 +101,7 @@ class AuditWriter:
             self._heads = heads
             self._people.clear()
             self._bodies.forget()
+            self._threads.undo()
             if self._connection.in_transaction:
                 execute("rollback")
             raise
@@ -149,6 +156,7 @@ class AuditWriter:
         seq = self._connection.execute(_INSERT, values).lastrowid
         assert seq is not None
         self._insert_body(seq, record)
+        self._threads.put(seq, derived.thread_keys, derived.tools, seen.principal)
         said = {"user": "", "answer": "", "tool": ""}
         for text in derived.texts:
             said[text.kind] += tokens(text.text) + "\n"
