@@ -8,7 +8,15 @@ _TRAILER_BYTES = 16 * 1024
 
 
 class ChunkProblem(ValueError):  # noqa: N818 - says what is wrong
-    """This is not chunked coding; where the message ends cannot be known."""
+    """This is not chunked coding; where the message ends cannot be known.
+
+    `sound` bytes of the data that was fed came before the fault, with the payload `pieces` in them.
+    """
+
+    def __init__(self, why: str, sound: int, pieces: list[bytes]) -> None:
+        super().__init__(why)
+        self.sound = max(sound, 0)
+        self.pieces = pieces
 
 
 class ChunkWalk:
@@ -64,7 +72,7 @@ class ChunkWalk:
                 if not data.startswith(b"\r\n", at):
                     if data[at:] in (b"", b"\r"):
                         break
-                    raise ChunkProblem("a chunk is longer than it said")
+                    raise ChunkProblem("a chunk is longer than it said", at - shift, pieces)
                 self._due = False
                 at += 2
                 self.overhead += 2
@@ -74,14 +82,14 @@ class ChunkWalk:
                 line = _LINE.match(data, at)
                 if line is None:
                     if b"\n" in data[at:] or size - at > _LINE_BYTES:
-                        raise ChunkProblem("a chunk's size cannot be read")
+                        raise ChunkProblem("a chunk's size cannot be read", at - shift, pieces)
                     break
                 left = int(line[1], 16)
                 self.overhead += line.end() - at
                 at = line.end()
                 self._last = left == 0
             if self._last:
-                if self._ended(data, at, shift):
+                if self._ended(data, at, shift, pieces):
                     self.left = 0
                     return pieces
                 break
@@ -90,14 +98,14 @@ class ChunkWalk:
             self._part = data[at:]
         return pieces
 
-    def _ended(self, data: bytes, at: int, shift: int) -> bool:
+    def _ended(self, data: bytes, at: int, shift: int, pieces: list[bytes]) -> bool:
         if data.startswith(b"\r\n", at):
             self.end = at + 2 - shift
             return True
         stop = data.find(b"\r\n\r\n", at)
         if stop < 0:
             if len(data) - at > _TRAILER_BYTES:
-                raise ChunkProblem("the trailers are too large")
+                raise ChunkProblem("the trailers are too large", at - shift, pieces)
             return False
         self.trailers = data[at : stop + 2]
         self.end = stop + 4 - shift

@@ -1,6 +1,7 @@
 """One connection to an upstream: a request goes in, a reply comes out, then it rests in the pool."""
 
 import asyncio
+import contextlib
 import select
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
@@ -210,6 +211,9 @@ class Upstream(asyncio.Protocol):
                 passage.take(data, pieces)
                 return
         except ChunkProblem as problem:
+            with contextlib.suppress(BrokenFraming, ReplyTooLarge):  # it breaks off either way
+                # What came before the fault is the caller's, and on record.
+                passage.take(data[: problem.sound], problem.pieces) if problem.sound else passage.flush()
             self._break_off(str(problem))
         except BrokenFraming as problem:
             passage.fail(f"Checkpoint failed: {problem}", "checkpoint_error")

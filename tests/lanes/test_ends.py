@@ -165,6 +165,21 @@ async def test_a_bad_chunk_breaks_off(road: Build) -> None:
     assert r.witness.ends() == ["error"]
 
 
+@pytest.mark.parametrize("sound", [b"", b"5\r\nhello\r\n"], ids=["at once", "after a chunk"])
+async def test_what_came_before_a_bad_chunk_reaches_the_caller_as_the_head_does(road: Build, sound: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    tee = Streaming()
+    r = await road(tee, answer=replying(head + sound + b"xyz\r\n"))
+    caller = await r.caller()
+    caller.send(post())
+
+    with pytest.raises(CutOff) as cut:
+        await caller.response()
+    assert cut.value.got == head + sound
+    assert b"".join(tee.pieces) == (b"hello" if sound else b"")
+    assert r.witness.ends() == ["error"]
+
+
 async def test_bytes_after_a_reply_are_not_the_next_callers(road: Build) -> None:
     r = await road(answer=replying(JSON + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"))
     caller = await r.caller()
