@@ -202,7 +202,8 @@ def _seen(journaled: Journaled, intent: Intent, closing: Closing, head: ReplyHea
         status=closing.status,
         request_bytes=intent.body_bytes,
         response_bytes=closing.response_bytes,
-        capture_truncated=closing.truncated,
+        # A row that was lost, when the disk refused it for long, shows in the count.
+        capture_truncated=closing.truncated or sum(length for _, length in journaled.arrivals) < closing.response_bytes,
         upstream_request_id=head.upstream_request_id if head else None,
         overhead=closing.overhead,
         ttft=closing.ttft,

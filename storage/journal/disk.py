@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+from collections import deque
 from pathlib import Path
 
 from storage.journal.files import SCHEMA, bytes_of, connect, file_name, journal_files
@@ -13,7 +14,9 @@ type Entry = tuple[bytes, int, bytes, bytes | None]
 
 _INSERT, _VALUES, _LAST = "insert into row (exchange, kind, head, body) values ", "(?, ?, ?, ?), ", "(?, ?, ?, ?)"
 _AT_ONCE = 100  # rows in one statement
-_UNWRITTEN = 64 << 20  # bytes of rows kept in memory while the disk refuses them
+_OWED = 64 << 20  # bytes of rows kept in memory while the disk refuses them
+_SLICE = 1 << 20  # bytes of them that are tried at once: a disk that refuses is not asked to take all, time and again
+_ROW = 128  # bytes that a row takes beside its head and body, about
 
 
 class JournalDisk:
@@ -32,42 +35,62 @@ class JournalDisk:
         self._files = 0
         self._bytes_in_file = 0
         self._connection: sqlite3.Connection | None = None
-        self._unwritten: list[Entry] = []
+        self._owed: deque[Entry] = deque()
+        self._owed_bytes = 0
         self.lost_rows = 0
         self.failing = False
         self._open_next_file()
 
     def write(self, rows: list[Entry]) -> str | None:
         """Commit these rows together, after those still owed. None, or why that failed: then none is written."""
-        if self._unwritten:
-            rows = self._unwritten + rows
-        if not rows:
-            return None
+        some = bool(rows or self._owed)
         try:
-            self._commit(rows)
+            while self._owed:
+                self._write_owed()
+            if rows:
+                self._commit(rows)
         except (sqlite3.Error, OSError) as cannot:
             if not self.failing:
                 self.failing = True
                 log.error("The journal cannot be written: %s", cannot)
             return str(cannot)
-        self._unwritten = []
-        if self.failing:
+        if self.failing and some:
             self.failing = False
             log.warning("The journal can be written again.")
-        self._bytes_in_file += sum([128 + len(head) + len(body or b"") for _, _, head, body in rows])
-        if self._bytes_in_file > self._file_limit:
-            self._rotate()
         return None
 
     def owe(self, rows: list[Entry]) -> None:
-        """Rows that were refused but must not be lost: they go first as soon as the disk takes any."""
-        kept = sum(len(body or b"") for *_, body in self._unwritten)
+        """Rows that were refused but must not be lost: they go first as soon as the disk takes any.
+
+        Once there is no room for one, none is taken until those owed are written: what is missing is then the end of
+        what was seen, not holes all over it.
+        """
         for row in rows:
-            kept += len(row[3] or b"")
-            if kept > _UNWRITTEN:
+            size = _size(row)
+            if self.lost_rows or self._owed_bytes + size > _OWED:
+                if not self.lost_rows:
+                    log.error("Rows are lost: the disk refuses them, and no more can be kept in memory.")
                 self.lost_rows += 1
             else:
-                self._unwritten.append(row)
+                self._owed.append(row)
+                self._owed_bytes += size
+
+    def _write_owed(self) -> None:
+        """The next slice of what is owed."""
+        rows: list[Entry] = []
+        size = 0
+        for row in self._owed:
+            if rows and size + _size(row) > _SLICE:
+                break
+            rows.append(row)
+            size += _size(row)
+        self._commit(rows)
+        for _ in rows:
+            self._owed.popleft()
+        self._owed_bytes -= size
+        if not self._owed and self.lost_rows:
+            log.error("%d rows were lost while the disk refused them.", self.lost_rows)
+            self.lost_rows = 0
 
     def bytes_waiting(self) -> int:
         """What the boot's files take on disk: not yet removed by the recorder."""
@@ -84,15 +107,21 @@ class JournalDisk:
         assert self._connection is not None
         if len(rows) <= _AT_ONCE:
             self._insert(rows)  # a statement alone is a transaction
-            return
-        self._connection.execute("begin immediate")
+        else:
+            self._commit_many(self._connection, rows)
+        self._bytes_in_file += sum(map(_size, rows))
+        if self._bytes_in_file > self._file_limit:
+            self._rotate()
+
+    def _commit_many(self, connection: sqlite3.Connection, rows: list[Entry]) -> None:
+        connection.execute("begin immediate")
         try:
             for i in range(0, len(rows), _AT_ONCE):
                 self._insert(rows[i : i + _AT_ONCE])
-            self._connection.execute("commit")
+            connection.execute("commit")
         except sqlite3.Error:
-            if self._connection.in_transaction:
-                self._connection.execute("rollback")
+            if connection.in_transaction:
+                connection.execute("rollback")
             raise
 
     def _insert(self, rows: list[Entry]) -> None:
@@ -117,3 +146,7 @@ class JournalDisk:
         self._connection = connection
         self._files += 1
         self._bytes_in_file = 0
+
+
+def _size(row: Entry) -> int:
+    return _ROW + len(row[2]) + len(row[3] or b"")

@@ -1,5 +1,6 @@
 """What stands in a journal row. Encoded as MessagePack arrays: fields are added at the end, never moved."""
 
+import re
 from typing import Literal
 
 import msgspec
@@ -7,6 +8,8 @@ import msgspec
 from exchange.principal import Principal
 
 INTENT, PIECE, CLOSING = 1, 2, 3
+
+_HALVES = re.compile("[\ud800-\udfff]")
 
 Observed = Literal["response_ended", "client_gone", "upstream_cut", "timed_out", "unreachable", "refused", "proxy_died"]
 """What the worker saw of the end. What it means (RECORD.md's `end_state`) is for the recorder to say."""
@@ -94,8 +97,19 @@ _DECODERS: dict[int, msgspec.msgpack.Decoder[Row]] = {
 
 
 def encode(row: Row) -> tuple[int, bytes]:
-    """(kind, head) as they stand in the file."""
-    return _KIND[type(row)], _encode(row)
+    """(kind, head) as they stand in the file. What is no Unicode (a byte that strangers sent) becomes U+FFFD."""
+    try:
+        return _KIND[type(row)], _encode(row)
+    except UnicodeEncodeError:
+        return _KIND[type(row)], _encode(_unicode(msgspec.to_builtins(row)))
+
+
+def _unicode(value: object) -> object:
+    if isinstance(value, str):
+        return _HALVES.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {_unicode(name): _unicode(each) for name, each in value.items()}
+    return [_unicode(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def decode(kind: int, head: bytes) -> Row:

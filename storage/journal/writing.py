@@ -48,7 +48,8 @@ class Journal:
         data_dir: the instance's data directory.
         durable: wait for the disk at every commit (a gateway's promise); else leave that to the operating system.
         file_limit: bytes after which the next file is begun.
-        limit: bytes of journal on disk past which `full` says so: the recorder is dead or far behind.
+        limit: bytes of journal on disk past which `full` says so: the recorder is dead or far behind. From half of it
+            on it is `crowded`: then strangers' refusals get no rows, which anybody could have made without end.
     """
 
     def __init__(self, data_dir: Path, *, durable: bool, file_limit: int, limit: int) -> None:
@@ -58,6 +59,7 @@ class Journal:
         self._lock = hold_lock(self.directory / "lock")
         self.disk = JournalDisk(self.directory, durable=durable, file_limit=file_limit)
         self.full = False
+        self.crowded = False
         self._limit = limit
         self._loop = asyncio.get_running_loop()
         self._mutex = threading.Lock()  # over the three below
@@ -146,7 +148,8 @@ class Journal:
                 pass
             if time.monotonic() - looked > _TICK:
                 looked = time.monotonic()
-                self.full = self.disk.bytes_waiting() > self._limit
+                waiting = self.disk.bytes_waiting()
+                self.full, self.crowded = waiting > self._limit, waiting > self._limit // 2
         self._one_batch()
         self.disk.close()
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.journal.disk import Entry
+from exchange.principal import Principal
+from storage.journal.disk import Entry, JournalDisk
 from storage.journal.files import bytes_of, is_alive, journal_dir, journal_files
 from storage.journal.reading import JournalFile, boots
 from storage.journal.rows import Arrivals, Closing, Intent, Piece, ReplyHead, decode, encode
@@ -99,6 +100,72 @@ async def test_a_disk_that_refuses_fails_intents_and_keeps_what_is_owed_for_late
     assert not kept.disk.failing
     assert [exchange[:1] for exchange, _ in rows_in(kept.directory)] == [b"a", b"c"]
     kept.close()
+
+
+async def test_a_journal_is_crowded_before_it_is_full(tmp_path: Path) -> None:
+    kept = journal(tmp_path, limit=1_000_000)
+    await kept.commit(b"a" * 16, piece(), bytes(600_000))
+    deadline = time.monotonic() + 5
+    while not kept.crowded and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+
+    assert kept.crowded
+    assert not kept.full
+    kept.close()
+
+
+def owed(at: int, size: int) -> Entry:
+    kind, head = encode(piece("x" * 8))
+    return b"%016d" % at, kind, head, bytes(size)
+
+
+def test_what_a_refusing_disk_is_owed_is_bounded_heads_included_and_the_loss_is_counted(tmp_path: Path) -> None:
+    disk = JournalDisk(tmp_path, durable=False, file_limit=1 << 30)
+    disk.owe([(b"%016d" % i, 2, bytes(1 << 20), None) for i in range(100)])
+
+    assert disk.lost_rows > 0
+    assert len(disk._owed) + disk.lost_rows == 100
+    assert sum(len(head) + len(body or b"") for *_, head, body in disk._owed) <= 64 << 20
+    disk.close()
+
+
+def test_once_a_row_is_lost_none_is_taken_until_those_owed_are_written(tmp_path: Path) -> None:
+    disk = JournalDisk(tmp_path, durable=False, file_limit=1 << 30)
+    disk.owe([owed(i, 1 << 20) for i in range(100)])
+    kept = [int(exchange) for exchange, *_ in disk._owed]
+    disk.owe([owed(100, 8)])
+    assert disk.write([owed(101, 8)]) is None
+
+    assert [int(exchange) for exchange, _ in rows_in(tmp_path)] == [*kept, 101]
+    assert kept == list(range(len(kept)))
+    assert disk.lost_rows == 0
+    disk.close()
+
+
+def test_a_disk_that_refuses_is_tried_with_a_slice_of_what_it_is_owed(tmp_path: Path) -> None:
+    disk = JournalDisk(tmp_path, durable=False, file_limit=1 << 30)
+    disk.owe([owed(i, 500_000) for i in range(50)])
+    assert disk._connection is not None
+    tried: list[int] = []
+    disk._commit = lambda rows: tried.append(sum(len(row[2]) + len(row[3] or b"") for row in rows))  # type: ignore[method-assign]
+
+    assert disk.write([owed(50, 8)]) is None
+    assert max(tried) <= 1 << 20
+    disk.close()
+
+
+def test_a_byte_that_is_no_text_does_not_cost_the_record() -> None:
+    intent = Intent(
+        1, 2, "n", Principal("ann\ud800", None, None, "own", ("g\udcff",)), None, None, "curl\udcff", "reverse", "deny",
+        "bad_header", None, None, "", "openai", "openai", "POST", "h", "/v1/caf\udcc3", None, None, None, 0, False,
+        "other", None, False,
+    )  # fmt: skip
+
+    back = decode(*encode(intent))
+
+    assert isinstance(back, Intent)
+    assert (back.user_agent, back.path) == ("curl\ufffd", "/v1/caf\ufffd")
+    assert back.principal == Principal("ann\ufffd", None, None, "own", ("g\ufffd",))
 
 
 async def test_the_lock_tells_whether_the_worker_lives(tmp_path: Path) -> None:
