@@ -1,6 +1,7 @@
 """The rows of an exchange: its intent, and its closing, exactly once, whichever way it ends. Appending never waits."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from typing import Final
@@ -11,11 +12,16 @@ from mitmproxy import http
 from addons.credentials import shown_query
 from addons.flows import Destination, OpenExchange, OpenExchanges
 from addons.heads import Head
-from exchange.decision import CODES, Deny
+from exchange.decision import CODES, Decision, Deny
 from storage.journal.rows import Arrivals, Closing, Intent, Observed
 from storage.journal.writing import Journal
 from wire.api import Route
 from wire.other import API as OTHER
+
+log = logging.getLogger(__name__)
+
+_SHOWN: Final = 2048
+"""Characters of a refused request's path, query and header values that are kept: anybody can send long ones."""
 
 _MESSAGES: Final[tuple[tuple[str, Observed], ...]] = (
     ("Client disconnected", "client_gone"),
@@ -41,6 +47,8 @@ class ExchangeCloser:
         self._journal = journal
         self._node = node
         self._policy = policy
+        self._number = 0
+        self.passed_over = 0  # refusals that got no rows since the journal was last crowded
 
     # -- the intent -------------------------------------------------------------------------------------------------
 
@@ -66,6 +74,10 @@ class ExchangeCloser:
         head = seen.head_in or _unread(flow)
         destination = head.destination
         denied = decision if type(decision) is Deny else None
+        if not seen.number:
+            self._number += 1
+            seen.number = self._number
+        shown = _short if denied else _whole
         return Intent(
             seen.number,
             seen.started_at,
@@ -73,7 +85,7 @@ class ExchangeCloser:
             seen.principal,
             seen.credential,
             peer[0] if peer else None,
-            head.user_agent,
+            shown(head.user_agent),
             _MODES.get(mode, mode),
             "deny" if denied else "allow",
             denied.code if denied else None,
@@ -84,14 +96,14 @@ class ExchangeCloser:
             destination.dialect,
             flow.request.data.method.decode("ascii", "replace"),
             destination.host,
-            destination.path,
-            head.shown_query,
-            head.content_type,
-            head.content_encoding,
+            shown(destination.path),
+            shown(head.shown_query),
+            shown(head.content_type),
+            shown(head.content_encoding),
             len(body or b""),
             body is not None,
             call.operation if call else head.route.api.operation,
-            call.request_model if call else None,
+            shown(call.request_model) if call else None,
             call.stream if call else False,
         )
 
@@ -117,6 +129,10 @@ class ExchangeCloser:
             if observed in ("response_ended", "proxy_died"):
                 observed = "refused"
             error = getattr(seen.decision, "code", None)
+            if not seen.journaled and self._passes_over(seen):
+                return
+        elif observed == "response_ended" and seen.head is None and (code := _our_code(seen.decision)):
+            observed, error = "refused", code  # allowed, and then we closed the road
         if not seen.journaled:
             self.append_intent(flow, seen)
         now = time.perf_counter()
@@ -138,6 +154,19 @@ class ExchangeCloser:
             b"".join(seen.chunks),
         )
 
+    def _passes_over(self, seen: OpenExchange) -> bool:
+        """Whether this refusal is only counted. Nobody may fill the journal, and so shut the door to all, by being
+        refused: strangers' refusals get no rows once it is half full, and nobody's once it is full."""
+        if not (self._journal.full or (self._journal.crowded and seen.principal is None)):
+            if self.passed_over and not self._journal.crowded:
+                log.warning("%d refusals were not recorded while the journal was crowded.", self.passed_over)
+                self.passed_over = 0
+            return False
+        if not self.passed_over:
+            log.error("The journal is more than half full: refusals are counted and not recorded until it is not.")
+        self.passed_over += 1
+        return True
+
     @staticmethod
     def _status(flow: http.HTTPFlow, seen: OpenExchange, observed: Observed) -> int | None:
         if seen.head is not None:
@@ -149,6 +178,19 @@ class ExchangeCloser:
         if observed == "response_ended" and flow.response is not None:
             return flow.response.status_code
         return _STATUS.get(observed)
+
+
+def _our_code(decision: Decision) -> str | None:
+    """The code of a refusal that is ours, and not our word for what the provider did."""
+    return decision.code if isinstance(decision, Deny) and not decision.code.startswith("upstream_") else None
+
+
+def _whole[T: (str, str | None)](text: T) -> T:
+    return text
+
+
+def _short[T: (str, str | None)](text: T) -> T:
+    return text if text is None or len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 
 def _never_connected(flow: mitmproxy_flow.Flow) -> bool:

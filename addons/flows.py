@@ -42,7 +42,6 @@ class OpenExchange:
     """One exchange on its way. Each step fills in its own lines and reads only earlier ones."""
 
     id: bytes  # UUIDv7
-    number: int
     started_at: int  # wall clock, microseconds
     began: float  # monotonic seconds
     decision: Decision = UNDECIDED
@@ -54,6 +53,7 @@ class OpenExchange:
     call: Call | None = None
     spent: float = 0.0  # seconds in us, waiting for the caller's bytes excluded
     asked: float | None = None  # monotonic: the request's last byte was in
+    number: int = 0  # of its intent among this boot's, from 1
     journaled: bool = False  # the intent is in the journal, or on its way
     committed: bool = False  # the door was opened
     head: ReplyHead | None = None

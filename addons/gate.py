@@ -64,15 +64,13 @@ class AccessGate:
         self._wait_for_disk = wait_for_disk
         self._body_limit = body_limit
         self._pool = ThreadPoolExecutor(1, "bodies")
-        self._number = 0
 
     # -- the head ---------------------------------------------------------------------------------------------------
 
     def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         began = time.perf_counter()
         flow.response = self._shut
-        self._number += 1
-        seen = self._open[flow.id] = OpenExchange(uuid_utils.uuid7().bytes, self._number, time.time_ns() // 1000, began)
+        seen = self._open[flow.id] = OpenExchange(uuid_utils.uuid7().bytes, time.time_ns() // 1000, began)
         seen.head_in = head = self._heads.read(flow)
         if head.problem is not None:
             self._refuse(flow, seen, Deny(head.problem))

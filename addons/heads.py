@@ -13,7 +13,7 @@ from identities.presented import UNSIGNED_PREFIXES, one_name
 from identities.verifier import Verifier
 from wire.api import Route
 from wire.calls import is_plain
-from wire.request_head import fields_problem, target_problem
+from wire.request_head import FOR_ALL, fields_problem, target_problem
 from wire.routes import route
 
 type Fields = tuple[tuple[bytes, bytes], ...]
@@ -91,6 +91,7 @@ class Heads:
 
     def _read(self, flow: http.HTTPFlow, fields: Fields) -> Head:
         request = flow.request
+        method = request.data.method.decode("ascii", "replace")  # `request.method` is upper-case, whatever was sent
         asked_of_us = isinstance(flow.client_conn.proxy_mode, ReverseMode)
         destination = (
             self._destinations.of(request.path)
@@ -98,7 +99,7 @@ class Heads:
             else self._destinations.as_asked(request.scheme, request.host, request.port, request.path)
         )
         problem = target_problem(
-            request.method,
+            method,
             request.path,
             request.http_version,
             absolute=asked_of_us and bool(request.data.authority) and not request.is_http2,
@@ -110,8 +111,9 @@ class Heads:
             for name, value in fields
             if name.lower() == b"connection"
             for token in value.split(b",")
+            if token.strip().lower() not in FOR_ALL
         }
-        leads = route(destination.dialect, request.method, destination.path)
+        leads = route(destination.dialect, method, destination.path)
         key_header = KEY_HEADERS[destination.dialect]
         issuers = self._listeners.get(flow.client_conn.sockname[1])
         content_type, content_encoding = request.headers.get("content-type"), request.headers.get("content-encoding")

@@ -49,8 +49,8 @@ class StreamTee:
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         seen = self._open.get(flow.id)
-        if seen is None or not seen.committed or flow.response is None:
-            return
+        if seen is None or not seen.committed or seen.settled or flow.response is None:
+            return  # what we say ourselves is no reply of a provider
         data = flow.response.data
         content_type = content_encoding = request_id = None
         for name, value in data.headers.fields:

@@ -27,6 +27,12 @@ _ONCE: Final = frozenset(
     }
 )
 _IDENTITY: Final = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
+FOR_ALL: Final = frozenset(
+    {b"content-type", b"content-encoding", b"content-length", b"content-language", b"host", b"accept", b"cache-control"}
+)
+"""Fields meant for everybody on the road, or that say what the body is. `Connection` may not name them (RFC 9110
+§7.6.1): a body that lost its Content-Encoding on the way would be read otherwise than it was judged."""
+
 _BAD_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _BAD_NAME: Final = re.compile(rb"[^!#$%&'*+\-.^`|~0-9A-Za-z]")  # a token (RFC 9110 §5.6.2) without the underscore
 _BAD_PATH: Final = re.compile(
@@ -82,6 +88,6 @@ def fields_problem(
         return "upgrade_not_allowed" if strict else None
     if strict and upgrade:
         return "upgrade_not_allowed"
-    if strict and any(named in _IDENTITY or named in identity_headers for named in connection):
+    if strict and any(named in _IDENTITY or named in identity_headers or named in FOR_ALL for named in connection):
         return "bad_header"
     return None
