@@ -1,13 +1,18 @@
 """Pages of docs/ made from the code: `python -m cli.reference` writes them, a test says when one is out of date."""
 
+import sqlite3
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import typer
+from sqlite_utils import Database
 
 from cli.app import app
 from exchange.decision import CODES
+from storage.sqlite.migrations import SCHEMA_VERSION, migrations
+from storage.sqlite.readable import columns
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -83,7 +88,52 @@ def _default(option: Any) -> str:
     return f" Default: {option.default}."
 
 
-PAGES: dict[str, Callable[[], str]] = {"cli.md": page, "codes.md": codes_page}
+_SCHEMA = """\
+# The file of the record
+
+Made from the schema by `python -m cli.reference`; edit the comments in `storage/sqlite`.
+
+`audit.db` is SQLite (WAL, schema {version}). Look at it with what you like, read-only; the recorder alone writes:
+
+```sh
+sqlite3 -readonly data/audit.db "select started_at, email, request_model, end_state from exchange_readable limit 5"
+datasette data/audit.db      # where it is installed; better on a copy (`sekisho db backup FILE`)
+```
+
+Begin with `exchange_readable`. What was said is in no column: it is cut up, packed and kept once (`body`, `chunk`).
+`sekisho show ID`, `search` and `export` put it together again.
+
+## exchange_readable
+
+| column | what it is |
+| --- | --- |
+"""
+
+
+def schema_page() -> str:
+    """docs/schema.md: the view for people, column by column, and the tables as they are made."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        migrations.apply(Database(connection, execute_plugins=False))
+        made = connection.execute(
+            "select type, name, sql from sqlite_schema where sql is not null and name not like 'search_%' "
+            "and name not like '\\_sqlite%' escape '\\' and name not like 'sqlite%' order by rowid"
+        ).fetchall()
+    finally:
+        connection.close()
+    view = next(sql for _, name, sql in made if name == "exchange_readable")
+    rows = [f"| `{name}` | {meaning} |" for name, meaning in columns(view)]
+    tables = [
+        f"## {name}\n\n```sql\n{textwrap.dedent('        ' + sql).rstrip()}\n```"
+        for kind, name, sql in made
+        if kind == "table"
+    ]
+    indexes = "\n".join(f"{sql};" for kind, _, sql in made if kind == "index")
+    parts = [_SCHEMA.format(version=SCHEMA_VERSION) + "\n".join(rows), *tables, f"## Indexes\n\n```sql\n{indexes}\n```"]
+    return "\n\n".join(parts) + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {"cli.md": page, "codes.md": codes_page, "schema.md": schema_page}
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """`sekisho verify`: is the record what was recorded?"""
 
-import contextlib
+import itertools
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,7 @@ import typer
 
 from cli.failure import Failed, WrongUse
 from cli.options import Config, settings_at
+from cli.progress import progress
 
 if TYPE_CHECKING:
     from storage.heads import Head
@@ -46,8 +46,9 @@ def verify(
     try:
         database.conn.row_factory = sqlite3.Row
         total = database.conn.execute("select count(*) from exchange").fetchone()[0]
-        with _progress(total) as seen_one:
-            verdict = check(database.conn, signed, seen_one=seen_one)
+        with progress("verify", total) as upto:
+            number = itertools.count(1)
+            verdict = check(database.conn, signed, seen_one=lambda: upto(next(number)))
     finally:
         database.close()
     typer.echo(json.dumps(asdict(verdict), ensure_ascii=False) if as_json else _said(verdict, len(signed)))
@@ -82,15 +83,3 @@ def _said(verdict: "Verdict", heads: int) -> str:
         f"{verdict.heads_matched} of {heads} signed heads match." if heads else "No signed heads to hold against it."
     )
     return "\n".join([*lines, *verdict.gaps])
-
-
-@contextlib.contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from cli.terminal import err
-
-    columns = (TextColumn("verify"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err(), transient=True, disable=not err().is_terminal) as bar:
-        task = bar.add_task("verify", total=total)
-        yield lambda: bar.advance(task)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
+from storage.sqlite.migrations import SCHEMA_VERSION
+
 
 class StoreProblem(Exception):  # noqa: N818 - said to a person, with the remedy
     """The store cannot be used as asked; the message says what to do."""
@@ -39,7 +41,7 @@ def open_for_reading(path: Path) -> Database:
     """For everybody else.
 
     Raises:
-        StoreProblem: there is no record here yet.
+        StoreProblem: there is no record here yet, it cannot be read, or it is of a newer Sekisho.
     """
     none_yet = StoreProblem(f"There is no record at {path} yet. It begins when Sekisho has run with this data_dir.")
     if not path.exists():
@@ -48,10 +50,29 @@ def open_for_reading(path: Path) -> Database:
     try:
         connection.execute("pragma query_only=on")
         begun = connection.execute("select 1 from sqlite_schema where name = 'exchange'").fetchone()
+        version = connection.execute("pragma user_version").fetchone()[0]
     except sqlite3.Error as cannot:
         connection.close()
         raise StoreProblem(f"{path} cannot be read: {cannot}.") from cannot
     if begun is None:
         connection.close()
         raise none_yet
+    try:
+        refuse_newer(path, version, SCHEMA_VERSION)
+    except StoreProblem:
+        connection.close()
+        raise
     return Database(connection, execute_plugins=False)
+
+
+def refuse_newer(path: Path, version: int, known: int) -> None:
+    """Older code would read a newer file wrongly, or write into it what the newer one does not expect.
+
+    Raises:
+        StoreProblem: the file's schema is newer than what is known here.
+    """
+    if version > known:
+        raise StoreProblem(
+            f"{path} was written by a newer Sekisho (schema {version}, this one knows {known}). Use that version, or "
+            "another data_dir."
+        )

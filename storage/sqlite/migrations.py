@@ -4,11 +4,12 @@ from typing import Final
 
 from sqlite_utils import Database, Migrations
 
+from storage.sqlite.readable import m003_readable
 from storage.sqlite.thread_index import m002_threads
 
 migrations: Final = Migrations("audit")
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """What this code can read and write: the number of the last step below."""
 
 
@@ -115,3 +116,4 @@ def m001_exchanges(db: Database) -> None:
 
 
 migrations()(m002_threads)
+migrations()(m003_readable)

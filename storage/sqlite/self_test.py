@@ -8,7 +8,7 @@ from typing import Final
 from sqlite_utils import Database
 
 from storage.sqlite.driver import StoreProblem, audit_path, open_for_reading
-from storage.sqlite.migrations import SCHEMA_VERSION, migrations
+from storage.sqlite.migrations import migrations
 from storage.sqlite.search import TOKENS_VERSION, all_of, phrase, tokens
 
 OLDEST: Final = (3, 37, 0)  # STRICT tables
@@ -95,15 +95,12 @@ def _record(data_dir: Path) -> Finding:
     except StoreProblem as problem:
         return Finding(what, str(problem))
     try:
-        version = database.conn.execute("pragma user_version").fetchone()[0]
         cut = database.conn.execute("select value from meta where name = 'search_tokens'").fetchone()
         count = database.conn.execute("select count(*) from exchange").fetchone()[0]
     except sqlite3.Error as cannot:
         return Finding(what, f"It cannot be read: {cannot}.")
     finally:
         database.close()
-    if version > SCHEMA_VERSION:
-        return Finding(what, f"A newer Sekisho wrote it (schema {version}, this one knows {SCHEMA_VERSION}). Use that.")
     if cut is None or cut[0] != TOKENS_VERSION:
         return Finding(
             what, f"Its index was cut in another way (tokens {cut and cut[0]}). Use the Sekisho that made it."

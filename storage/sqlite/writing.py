@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -15,9 +14,9 @@ from storage.chain import GENESIS, digest, link
 from storage.packing import Packer
 from storage.sqlite.bodies import BodyWriter
 from storage.sqlite.driver import StoreProblem, open_for_writing
-from storage.sqlite.migrations import SCHEMA_VERSION, migrations
-from storage.sqlite.search import TOKENS_VERSION, tokens
+from storage.sqlite.search import tokens
 from storage.sqlite.thread_index import ThreadIndex
+from storage.sqlite.upgrade import bring_up_to_date, unusable
 
 _json = msgspec.json.Encoder().encode
 _pack = msgspec.msgpack.Encoder().encode
@@ -42,9 +41,9 @@ class AuditWriter:
         try:
             self._db = open_for_writing(path)
         except sqlite3.DatabaseError as broken:
-            raise _unusable(path, broken) from broken
+            raise unusable(path, broken) from broken
         try:
-            _migrate(path, self._db)
+            bring_up_to_date(path, self._db)
         except StoreProblem:
             self._db.close()
             raise
@@ -209,29 +208,3 @@ _COLUMNS = """
     request_digest response_digest prev_hash hash
 """.split()  # noqa: SIM905 - fifty words read better than fifty strings
 _INSERT = f"insert into exchange ({', '.join(_COLUMNS)}) values ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 - names of our own
-
-
-def _unusable(path: Path, why: sqlite3.DatabaseError) -> StoreProblem:
-    return StoreProblem(f"{path} is not a record that can be used: {why}. Move it away to begin a new one.")
-
-
-def _migrate(path: Path, db: Any) -> None:
-    """Bring the schema up to date. The caller holds the recorder's lock, so nobody else does at the same time.
-
-    Raises:
-        StoreProblem: the file is of a newer Sekisho, or no database.
-    """
-    try:
-        version = db.conn.execute("pragma user_version").fetchone()[0]
-        if version > SCHEMA_VERSION:
-            raise StoreProblem(
-                f"{path} was written by a newer Sekisho (schema {version}, this one knows {SCHEMA_VERSION}). "
-                "Use that version, or another data_dir."
-            )
-        migrations.apply(db)
-        db.conn.execute(f"pragma user_version={SCHEMA_VERSION}")
-        cut = db.conn.execute("select value from meta where name = 'search_tokens'").fetchone()
-    except sqlite3.DatabaseError as broken:
-        raise _unusable(path, broken) from broken
-    if cut is None or cut[0] != TOKENS_VERSION:
-        raise StoreProblem(f"{path} was indexed in another way (tokens {cut and cut[0]}). Use another data_dir.")

@@ -1,0 +1,108 @@
+"""Is the file as SQLite and this code left it? What stands in it, the chain proves (storage.sqlite.verifying)."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from storage.sqlite.driver import StoreProblem, audit_path, open_for_reading, open_for_writing
+from storage.sqlite.lock import in_place_of_the_recorder
+from storage.sqlite.migrations import SCHEMA_VERSION
+from storage.sqlite.self_test import Finding
+
+_SHOWN: Final = 10  # problems of one kind
+_RECOVER: Final = "Stop Sekisho, keep a copy of data_dir, and run `sekisho db recover`."
+
+type Look = Callable[[sqlite3.Connection], str | None]
+
+
+def looked_through(data_dir: Path, *, full: bool = False) -> Iterator[tuple[str, Finding | None]]:
+    """Each thing that is looked at, twice: before, with None, and after, with what was found.
+
+    `full` holds every index against its table as well (SQLite's integrity_check), which takes far longer. The search
+    index can only be asked by whoever may write: while the recorder runs it is left out, and the finding says so.
+
+    Raises:
+        StoreProblem: there is no record, or it cannot be opened.
+    """
+    path = audit_path(data_dir)
+    database = open_for_reading(path)
+    try:
+        for what, look in (
+            ("pages and rows" + (", every index" if full else ""), _full if full else _quick),
+            ("schema", _schema),
+            ("rows that belong together", _relations),
+        ):
+            yield what, None
+            yield what, _found(what, look, database.conn)
+    finally:
+        database.close()
+    yield "search index", None
+    yield "search index", _search(data_dir)
+
+
+def _found(what: str, look: Look, connection: sqlite3.Connection) -> Finding:
+    try:
+        return Finding(what, look(connection))
+    except sqlite3.Error as cannot:
+        return Finding(what, f"It cannot be read: {cannot}. {_RECOVER}")
+
+
+def quick_check(connection: sqlite3.Connection) -> str | None:
+    """What is wrong with the file, None when nothing is. Milliseconds for each 10 MB; indexes are not compared.
+
+    Raises:
+        sqlite3.Error: it is so damaged that it cannot be asked.
+    """
+    return _checked(connection, "quick_check")
+
+
+def _checked(connection: sqlite3.Connection, pragma: str) -> str | None:
+    said = [row[0] for row in connection.execute(f"pragma {pragma}({_SHOWN})")]
+    return None if said == ["ok"] else "; ".join(said)
+
+
+def _quick(connection: sqlite3.Connection) -> str | None:
+    wrong = quick_check(connection)
+    return wrong and f"{wrong}. {_RECOVER}"
+
+
+def _full(connection: sqlite3.Connection) -> str | None:
+    wrong = _checked(connection, "integrity_check")
+    return wrong and f"{wrong}. {_RECOVER}"
+
+
+def _schema(connection: sqlite3.Connection) -> str | None:
+    version = connection.execute("pragma user_version").fetchone()[0]
+    if version < SCHEMA_VERSION:
+        return (
+            f"It has schema {version}; this Sekisho knows {SCHEMA_VERSION} and brings it up to date when it starts. "
+            "Start it once."
+        )
+    return None
+
+
+def _relations(connection: sqlite3.Connection) -> str | None:
+    dangling = connection.execute("pragma foreign_key_check").fetchmany(_SHOWN)
+    said = [f"{table} row {row} names a row of {parent} that is not there" for table, row, parent, _ in dangling]
+    bare = connection.execute(
+        "select e.seq from exchange e left join body b on b.seq = e.seq where b.seq is null limit ?", (_SHOWN,)
+    ).fetchall()
+    said += [f"exchange {seq} has no body row" for (seq,) in bare]
+    return f"{'; '.join(said)}. {_RECOVER}" if said else None
+
+
+def _search(data_dir: Path) -> Finding:
+    what = "search index"
+    try:
+        with in_place_of_the_recorder(data_dir):
+            database = open_for_writing(audit_path(data_dir))
+            try:
+                database.conn.execute("insert into search (search, rank) values ('integrity-check', 0)")
+            finally:
+                database.close()
+    except StoreProblem:
+        return Finding(f"{what}: not looked at, since that takes the recorder's place and it runs")
+    except sqlite3.DatabaseError as wrong:
+        return Finding(what, f"It does not fit together: {wrong}. Stop Sekisho and run `sekisho db rebuild`.")
+    return Finding(what)
