@@ -7,11 +7,13 @@ request that was identified, understood, decided on and journaled has its refusa
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import uuid_utils
+from cryptography.hazmat.primitives.serialization import Encoding
 from mitmproxy import http
+from mitmproxy.connection import Client
 
 from addons.closing import ExchangeCloser
 from addons.credentials import CredentialNames
@@ -77,7 +79,9 @@ class AccessGate:
             return None
         known = None
         if head.carrier is not None:
-            known = self._verifier.recall_from(head.carrier, issuers=head.issuers, now=time.time())
+            known = self._verifier.recall_from(
+                head.carrier, issuers=head.issuers, client_chain=_chain(flow.client_conn), now=time.time()
+            )
         if known is None:
             return self._identify(flow, seen, head)
         seen.identified = known
@@ -89,7 +93,11 @@ class AccessGate:
         fields = flow.request.data.headers.fields
         try:
             known = await self._verifier.identify(
-                fields, key_header=head.key_header, issuers=head.issuers, now=time.time()
+                fields,
+                key_header=head.key_header,
+                issuers=head.issuers,
+                client_chain=_chain(flow.client_conn),
+                now=time.time(),
             )
         except IdentityRefused as refused:
             if self._local_user is None:
@@ -172,6 +180,12 @@ class AccessGate:
 
     def done(self) -> None:
         self._pool.shutdown(wait=False)
+
+
+def _chain(client: Client) -> Sequence[bytes]:
+    """The certificates this caller showed in the TLS handshake, in DER, its own first; mostly there are none."""
+    shown = client.certificate_list
+    return [one.to_cryptography().public_bytes(Encoding.DER) for one in shown] if shown else ()
 
 
 class LaneDoor:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cli import check, db, demo, doctor, export, replay, search, show, status, tail, token, verify
+from cli import check, db, demo, doctor, export, identity, replay, search, show, status, tail, token, verify
 from cli.failure import told
 from cli.options import Config, settings_at
 
@@ -96,6 +96,7 @@ app.command(rich_help_panel=ADMINISTER)(verify.verify)
 app.command(rich_help_panel=ADMINISTER)(doctor.doctor)
 app.add_typer(db.app, name="db", rich_help_panel=ADMINISTER)
 app.add_typer(token.app, name="token", rich_help_panel=ADMINISTER)
+app.add_typer(identity.app, name="identity", rich_help_panel=ADMINISTER)
 
 
 def main() -> None:

@@ -99,9 +99,11 @@ def rotate(
 def explain(config: Config = None) -> None:
     """Say why a token passes, or not. The token is read from standard input; nothing is fetched.
 
-    The exit code is 0 when one of the issuers takes it for certain.
+    The exit code is 0 when one of the issuers takes it for certain. `sekisho identity test` fetches keys, and looks at
+    a whole request's headers.
     """
-    from cli.terminal import err, out, visible
+    from cli.check_line import print_check
+    from cli.terminal import err, out
     from identities.explain import explain as explained
 
     settings = settings_at(config)
@@ -110,14 +112,18 @@ def explain(config: Config = None) -> None:
     token = sys.stdin.read(_LONGEST)
     if not token.strip():
         raise WrongUse("There is no token on standard input. Pipe one in, as in: sekisho token explain < FILE")
-    checks = explained(token, settings.identity, settings.data_dir, time.time(), profile=settings.profile)
+    checks = explained(
+        token,
+        settings.identity,
+        settings.data_dir,
+        time.time(),
+        profile=settings.profile,
+        include_subdomains=settings.identity.include_subdomains,
+    )
     console = out()
     issuers = {check.issuer for check in checks if check.issuer is not None}
     for check in checks:
-        mark, style = {True: ("✓", "green"), False: ("✗", "red"), None: ("?", "yellow")}[check.passed]
-        console.print(
-            f"{mark} {visible(check.issuer or 'token')}: {visible(check.name)}: {visible(check.said)}", style=style
-        )
+        print_check(console, check)
     good = [name for name in issuers if all(check.passed for check in checks if check.issuer == name)]
     if not good:
         if not issuers:

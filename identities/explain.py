@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from identities.domain import Admission
+from identities.entries import IdentitySettings, admission_from, kept_path
 from identities.issuer import Issuer, JwksFile, JwksUrl, KeySource, OwnKeys, SharedSecret
 from identities.issuers import issuer_from
 from identities.jwk import Key, KeyRules, NoKeys, keys_of
 from identities.own_token import public_keys_path
 from identities.presented import token_in
 from identities.refusal import IdentityRefused
-from identities.token import Unverified, check_head, judge, principal_from, take_apart
-from identities.verifier import IdentitySettings, kept_path
+from identities.token import Proof, Unverified, check_head, judge, principal_from, take_apart
+from settings.issuers import Mtls
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,11 @@ def explain(
     except IdentityRefused as refused:
         return [Check(None, "shape", False, refused.reason)]
     checks = [Check(None, "shape", True, f"alg {_shown(apart.head, 'alg')}, kid {_shown(apart.head, 'kid')}")]
-    everybody = profile == "local" and not identity.domains
-    admission = Admission(frozenset(identity.domains), include_subdomains, everybody)
+    admission = admission_from(identity, profile, include_subdomains)
     for settings in identity.issuers:
+        if isinstance(settings, Mtls):
+            checks.append(Check(settings.name, "kind", False, "takes a client certificate, no token"))
+            continue
         try:
             issuer = issuer_from(settings)
             checks += _with(issuer, apart, admission, data_dir, now, identity.clock_skew)
@@ -60,37 +63,62 @@ def explain(
 def _with(
     issuer: Issuer, token: Unverified, admission: Admission, data_dir: Path, now: float, skew: float
 ) -> list[Check]:
-    name = issuer.name
-    iss = token.claims.get("iss", token.head.get("iss"))
-    if iss not in issuer.issued_by:
-        return [
-            Check(name, "issuer", False, f"iss is {_shown({'iss': iss}, 'iss')}, not {' or '.join(issuer.issued_by)}")
-        ]
-    checks = [Check(name, "issuer", True, f"iss is {iss}")]
-    try:
-        check_head(token, issuer)
-        checks.append(Check(name, "header", True, "algorithm and type are this issuer's"))
-    except IdentityRefused as refused:
-        return [*checks, Check(name, "header", False, refused.reason)]
-    keys = _at_hand(issuer.keys, KeyRules(issuer.algorithms, issuer.key_issuer), name, data_dir)
+    checks = before_the_key(issuer, token)
+    if not checks[-1].passed:
+        return checks
+    keys = _at_hand(issuer.keys, KeyRules(issuer.algorithms, issuer.key_issuer), issuer.name, data_dir)
     key = _one(keys, token.kid)
     if keys is None:
-        checks.append(Check(name, "key", None, "no keys of this issuer are on this machine yet; serve fetches them"))
-    elif key is None:
-        return [*checks, Check(name, "key", False, f"no key has the id {_shown(token.head, 'kid')}")]
+        no_keys = "no keys of this issuer are on this machine yet; serve fetches them"
+        checks.append(Check(issuer.name, "key", None, no_keys))
     else:
-        checks.append(Check(name, "key", True, "the key is known"))
+        checks.append(of_the_key(issuer, token, key))
+        if key is None:
+            return checks
+    return [*checks, with_the_key(issuer, token, key, admission, now, skew)]
+
+
+def before_the_key(issuer: Issuer, token: Unverified) -> list[Check]:
+    """Whether the token says it is this issuer's, and looks like it. The last check says whether to go on."""
+    iss = token.claims.get("iss", token.head.get("iss"))
+    if iss not in issuer.issued_by:
+        said = f"iss is {_shown({'iss': iss}, 'iss')}, not {' or '.join(issuer.issued_by)}"
+        return [Check(issuer.name, "issuer", False, said)]
+    found = Check(issuer.name, "issuer", True, f"iss is {iss}")
+    try:
+        check_head(token, issuer)
+    except IdentityRefused as refused:
+        return [found, Check(issuer.name, "header", False, refused.reason)]
+    return [found, Check(issuer.name, "header", True, "algorithm and type are this issuer's")]
+
+
+def of_the_key(issuer: Issuer, token: Unverified, key: Key | None) -> Check:
+    """Whether the issuer has the key that the token names."""
+    if key is None:
+        return Check(issuer.name, "key", False, f"no key has the id {_shown(token.head, 'kid')}")
+    return Check(issuer.name, "key", True, "the key is known")
+
+
+def with_the_key(
+    issuer: Issuer, token: Unverified, key: Key | None, admission: Admission, now: float, skew: float
+) -> Check:
+    """Whether the token passes; without a key, whether it would if its signature is good."""
     try:
         if key is None:
             proof = judge(token.claims, issuer, admission, now, skew)
         else:
             proof = principal_from(token, key, issuer, admission, now, skew)
     except IdentityRefused as refused:
-        return [*checks, Check(name, refused.code, False, refused.reason)]
-    who = proof.principal.email or f"{proof.principal.subject} ({proof.principal.domain})"
+        return Check(issuer.name, refused.code, False, refused.reason)
     if key is None:
-        return [*checks, Check(name, "claims", None, f"would pass as {who} if the signature is good")]
-    return [*checks, Check(name, "claims", True, f"passes as {who}")]
+        return Check(issuer.name, "claims", None, f"would pass as {named(proof)} if the signature is good")
+    return Check(issuer.name, "claims", True, f"passes as {named(proof)}")
+
+
+def named(proof: Proof) -> str:
+    """Whom a proof is of, for people."""
+    who = proof.principal
+    return who.email or f"{who.subject} ({who.domain})"
 
 
 def _one(keys: Mapping[str, Key] | None, kid: str | None) -> Key | None:

@@ -62,18 +62,21 @@ class Keys(Protocol):
 
 @dataclass
 class FetchedKeys:
-    """A JWK set at an address, fetched by `start` and kept fresh until `stop`."""
+    """A JWK set at an address, fetched by `start` and kept fresh until `stop`. What is kept at `kept_at` from the last
+    time is taken, and replaced only with `keep`. `failure` says why the last fetch failed; None when it did not."""
 
     name: str
     source: JwksUrl
     rules: KeyRules
     kept_at: Path | None = None
+    keep: bool = True
     fresh_s: float = FRESH_S
     stale_s: float = STALE_S
     cooldown_s: float = COOLDOWN_S
     patience_s: float = PATIENCE_S
     deadline_s: float = DEADLINE_S
     generation: int = 0
+    failure: str | None = None
     _keys: dict[str, Key] = field(default_factory=dict)
     _got_at: float | None = None
     _asked_at: float = float("-inf")
@@ -144,17 +147,19 @@ class FetchedKeys:
             keys = await off_loop(self._fetch, within=self.deadline_s + 1)
         except (OSError, ValueError) as problem:  # FetchFailed, TimeoutError; NoKeys, a bearer_file that is not text
             self._failures += 1
+            self.failure = str(problem) or "too slow"
             if self._failures == 1:
                 log.warning("Cannot fetch the keys of issuer %s (%s); %s.", self.name, problem, self._consequence())
             return
         except Exception:
             # Whatever a hostile document did: the old keys stay.
             self._failures += 1
+            self.failure = "the document cannot be read"
             log.exception("Cannot read the keys of issuer %s; %s.", self.name, self._consequence())
             return
         if self._failures:
             log.warning("The keys of issuer %s are back.", self.name)
-        self._failures = 0
+        self._failures, self.failure = 0, None
         self._take(keys, time.monotonic())
 
     def _consequence(self) -> str:
@@ -211,7 +216,7 @@ class FetchedKeys:
             url = _discovered(document(_well_known(url), deadline=deadline, ca_file=self.source.ca_file), url)
         raw = document(url, deadline=deadline, ca_file=self.source.ca_file, bearer=bearer)
         keys, kept = keys_of(raw, self.rules)
-        if self.kept_at is not None:
+        if self.kept_at is not None and self.keep:
             self._keep(self.kept_at, kept)
         return keys
 

@@ -2,17 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from exchange.principal import Principal
-from identities.keys import Keys
 
 _LARGEST_VALUE = 8192 + 16
 
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """Who calls. `header` carried the proof (lower-case), `expires_at` is Unix time in seconds, skew included.
-    `carriers` are all headers that did, where one token came in two."""
+    """Who calls. `header` carried the proof (lower-case; empty for a client certificate), `expires_at` is Unix time in
+    seconds, skew included. `carriers` are all headers that did, where one token came in two."""
 
     principal: Principal
     header: bytes
@@ -20,14 +20,21 @@ class Identified:
     carriers: tuple[bytes, ...] = ()
 
 
+class Replaceable(Protocol):
+    """What a proof rests on: an issuer's keys, or its certificate authorities."""
+
+    @property
+    def generation(self) -> int: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """One remembered token: whom it proves, and while which keys."""
+    """One remembered token or certificate: whom it proves, and while which keys."""
 
     identified: Identified
     issuer: str
     token_id: str | None
-    keys: Keys
+    keys: Replaceable
     generation: int
 
     def holds(self, now: float) -> bool:

@@ -5,7 +5,8 @@ import gc
 import logging
 import signal
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -21,9 +22,12 @@ from lanes.express.limits import Limits
 from lanes.express.tls import verifying
 from lanes.mitm import mode as _checkpoint  # noqa: F401 - registers the mode
 from lanes.mitm.options import insist
+from settings.issuers import client_authorities
 from settings.schema import Listener, ListenerTls, Settings
 
 log = logging.getLogger(__name__)
+
+_NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME (openssl/x509_vfy.h); the ssl module does not name it
 
 
 class Pipeline(Protocol):
@@ -90,7 +94,9 @@ def _settle_memory() -> None:
 def _express(settings: Settings, door: Door) -> Lane:
     limits, timeouts = settings.limits, settings.timeouts
     certificates = {
-        (listener.address.host, listener.address.port): _shown(listener.tls)
+        (listener.address.host, listener.address.port): _shown(
+            listener.tls, client_authorities(settings.identity.issuers, listener.issuers)
+        )
         for listener in settings.listen
         if listener.tls is not None
     }
@@ -118,7 +124,7 @@ def _express(settings: Settings, door: Door) -> Lane:
     )
 
 
-def _shown(tls: ListenerTls) -> ssl.SSLContext:
+def _shown(tls: ListenerTls, client_cas: Sequence[Path]) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
@@ -126,7 +132,27 @@ def _shown(tls: ListenerTls) -> ssl.SSLContext:
         context.load_cert_chain(tls.cert, tls.key)
     except (OSError, ssl.SSLError) as cannot:
         raise CannotListen(f"The certificate {tls.cert} with the key {tls.key} cannot be used: {cannot}") from cannot
+    for path in client_cas:
+        _ask_for_certificates(context, path)
     return context
+
+
+def _ask_for_certificates(context: ssl.SSLContext, path: Path) -> None:
+    """Ask callers for a certificate of these authorities, too. Whoever shows none may have a token.
+
+    The handshake ends for what no authority signed, so that strangers cannot make us verify at leisure. Who it is, and
+    until when, is for identities.certificate to say: a refusal there is an answer, and has a record.
+    """
+    try:
+        context.load_verify_locations(path)
+    except (OSError, ssl.SSLError) as cannot:
+        raise CannotListen(f"The certificate authorities in {path} cannot be used: {cannot}") from cannot
+    context.verify_mode = ssl.CERT_OPTIONAL
+    # An intermediate may be named as the authority. An expired certificate gets an answer that says so.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | _NO_CHECK_TIME
+    # A session taken up again from a ticket can lack the intermediates the caller sent.
+    context.num_tickets = 0
+    context.options |= ssl.OP_NO_TICKET
 
 
 def _destination(upstream: str) -> tuple[str, int]:

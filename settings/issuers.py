@@ -98,20 +98,25 @@ def _mapping(given: dict[str, str]) -> dict[str, str]:
 Mapping = Annotated[dict[str, str], AfterValidator(_mapping)]
 
 
-class _Issuer(BaseModel):
+class _Entry(BaseModel):
     """What all have in common.
 
     `map` gives services, which have no e-mail, one: subject (a case-sensitive glob) → e-mail address or domain;
     `group:NAME` matches a group instead. The first match in the order written holds. The mapped domain must be
-    admitted like any other. `max_ttl_s` is the longest life a token may have been given, in seconds.
+    admitted like any other. `max_ttl_s` is the longest life a token or certificate may have been given, in seconds.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-    header: Header = "Authorization"
     max_ttl_s: Annotated[int, Field(ge=60)] = _DAY
     map: Mapping = {}
+
+
+class _Issuer(_Entry):
+    """What all who sign tokens have in common."""
+
+    header: Header = "Authorization"
     groups_claim: Text | None = None
 
 
@@ -341,7 +346,34 @@ class OpenWebui(_Issuer):
         return given
 
 
-IssuerSettings = Annotated[
+class Mtls(_Entry):
+    """A certificate authority of your own, by the certificates that callers show in the TLS handshake.
+
+    `from` says which subject alternative name is the caller's: `email` (rfc822Name), or `uri`, which `map` then gives
+    an e-mail address or domain. Revocation is not looked up, so the longest life a certificate may have matters.
+    """
+
+    kind: Literal["mtls"]
+    ca_file: Path
+    named_by: Annotated[Literal["email", "uri"], Field(alias="from")] = "email"
+    max_ttl_s: Annotated[int, Field(ge=60)] = 366 * _DAY
+
+    @model_validator(mode="after")
+    def _uris_need_a_map(self) -> Self:
+        if self.named_by == "email":
+            return self
+        if not self.map:
+            raise ValueError("takes names that are URIs, which hold no e-mail. Add a map, or use from: email")
+        for pattern in self.map:
+            if not re.match(r"[a-z][a-z0-9+.-]*:(//)?[^/:*?\[]+[/:].", pattern):
+                raise ValueError(
+                    f"maps {pattern!r}. Name what stands before the path (spiffe://TRUST-DOMAIN/PATH): "
+                    "spiffe://acme* is also spiffe://acme-evil"
+                )
+        return self
+
+
+TokenIssuerSettings = (
     OwnToken
     | Oidc
     | OAuth2Proxy
@@ -355,9 +387,11 @@ IssuerSettings = Annotated[
     | Okta
     | Kubernetes
     | GithubActions
-    | OpenWebui,
-    Field(discriminator="kind"),
-]
+    | OpenWebui
+)
+"""Those whose word is a token in a header."""
+
+IssuerSettings = Annotated[TokenIssuerSettings | Mtls, Field(discriminator="kind")]
 
 
 def issuer_problems(issuers: Sequence[IssuerSettings]) -> list[str]:
@@ -369,10 +403,19 @@ def issuer_problems(issuers: Sequence[IssuerSettings]) -> list[str]:
     ]
     if sum(issuer.kind == "own_token" for issuer in issuers) > 1:
         said.append("two issuers are of kind own_token, and there is one set of own keys. Keep one")
-    headers = Counter(issuer.header.lower() for issuer in issuers)
+    in_headers = [issuer for issuer in issuers if not isinstance(issuer, Mtls)]
+    headers = Counter(issuer.header.lower() for issuer in in_headers)
     said += [
         f"{issuer.name!r} shares the header {issuer.header} with another issuer. A shared secret needs its own header"
-        for issuer in issuers
+        for issuer in in_headers
         if issuer.kind == "open_webui" and headers[issuer.header.lower()] > 1
     ]
     return said
+
+
+def client_authorities(issuers: Sequence[IssuerSettings], named: Sequence[str] | None) -> tuple[Path, ...]:
+    """The files of certificate authorities that a listener asks its callers for certificates of; empty when it asks
+    for none. `named` are the issuers that count there; None means all."""
+    return tuple(
+        issuer.ca_file for issuer in issuers if isinstance(issuer, Mtls) and (named is None or issuer.name in named)
+    )

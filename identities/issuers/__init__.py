@@ -1,4 +1,4 @@
-"""Every kind of issuer: one file and one row."""
+"""Every kind of issuer: one file, and one row for those whose word is a token."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +20,7 @@ from identities.issuers import (
     own_token,
     pomerium,
 )
-from settings.issuers import IssuerSettings
+from settings.issuers import TokenIssuerSettings
 
 _KINDS: dict[str, Callable[[Any], Issuer]] = {  # Any: each takes its own kind's settings, as the discriminator says
     "own_token": own_token.issuer,
@@ -40,6 +40,6 @@ _KINDS: dict[str, Callable[[Any], Issuer]] = {  # Any: each takes its own kind's
 }
 
 
-def issuer_from(settings: IssuerSettings) -> Issuer:
+def issuer_from(settings: TokenIssuerSettings) -> Issuer:
     """The issuer that these settings describe."""
     return _KINDS[settings.kind](settings)

@@ -13,7 +13,7 @@ from lanes.express.head import HeadProblem, RequestHead, parse_request
 from lanes.express.hooks import fire
 from lanes.express.passage import Passage
 from lanes.express.request_body import RequestBody
-from lanes.express.tls import describe
+from lanes.express.tls import UnreadableCertificate, describe
 from lanes.express.writing import whole_message
 
 if TYPE_CHECKING:
@@ -91,11 +91,18 @@ class Caller(asyncio.Protocol):
         conn = self.conn = pinned.client(peer, here, self._mode)
         self.server = pinned.server(self.destination)
         secured = transport.get_extra_info("ssl_object")
+        readable = True
         if secured is not None:
-            describe(conn, secured)
             conn.timestamp_tls_setup = lane.wall()
+            try:
+                describe(conn, secured)
+            except UnreadableCertificate:
+                readable = False
         if not lane.admit(self):
             self._fault("overloaded")
+            return
+        if not readable:
+            self._fault("bad_request")
             return
         ran = fire(lane.hooks.client_connected, conn)
         if isinstance(ran, bool):

@@ -85,7 +85,7 @@ class Lane:
             port,
             reuse_port=True,
             backlog=4096,
-            ssl=self._listener_tls(host, port) if self._listener_tls is not None else None,
+            ssl=self.listener_tls(host, port),
         )
         for opened in server.sockets:
             probe(opened)
@@ -158,6 +158,10 @@ class Lane:
             del self._addresses[address]
         if self._emptied is not None and not self.callers:
             self._emptied.set()
+
+    def listener_tls(self, host: str, port: int) -> ssl.SSLContext | None:
+        """The context of this listener; None for plain HTTP."""
+        return self._listener_tls(host, port) if self._listener_tls is not None else None
 
     def upstream_tls(self, host: str, port: int) -> ssl.SSLContext:
         if self._upstream_tls is not None:

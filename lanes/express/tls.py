@@ -1,9 +1,11 @@
 """TLS towards upstreams by the `ssl` module: verification on, sessions taken up again."""
 
 import ssl
+import sys
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from mitmproxy import certs
 from mitmproxy.connection import Connection
 
@@ -46,14 +48,32 @@ def verifying(cafile: str | None = None) -> ResumingContext:
     return context
 
 
+class UnreadableCertificate(Exception):  # noqa: N818 - says what is wrong
+    """A peer's chain holds a certificate that OpenSSL took and cryptography cannot read."""
+
+
 def describe(connection: Connection, secured: Any) -> None:
-    """Fill in what mitmproxy tells addons about a connection's TLS. `secured`: the transport's `ssl_object`."""
+    """Fill in what mitmproxy tells addons about a connection's TLS. `secured`: the transport's `ssl_object`.
+
+    Raises:
+        UnreadableCertificate: left out, it would look like a connection on which none was shown.
+    """
     connection.tls = True
     alpn = secured.selected_alpn_protocol()
     connection.alpn = alpn.encode() if alpn else None
     cipher = secured.cipher()
     connection.cipher = cipher[0] if cipher else None
     connection.tls_version = secured.version()
-    der = secured.getpeercert(binary_form=True)
-    if der:
-        connection.certificate_list = [certs.Cert(x509.load_der_x509_certificate(der))]
+    try:
+        connection.certificate_list = [certs.Cert(x509.load_der_x509_certificate(der)) for der in _chain(secured)]
+    except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm) as cannot:
+        raise UnreadableCertificate from cannot
+
+
+def _chain(secured: Any) -> list[bytes]:
+    """What the peer sent, in DER, its own certificate first."""
+    own: bytes | None = secured.getpeercert(binary_form=True)
+    if own is None:
+        return []
+    # Before 3.13 `ssl` gives the peer's own certificate and no intermediates.
+    return list(secured.get_unverified_chain()) if sys.version_info >= (3, 13) else [own]

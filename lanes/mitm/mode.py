@@ -1,10 +1,15 @@
 """A reverse mode of our own on mitmproxy's layers: TCP only, one port shared by all workers."""
 
 import asyncio
+from typing import Any
 
+from mitmproxy import ctx
 from mitmproxy.proxy import layers, mode_servers, mode_specs
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import Layer
+
+from lanes.express.lane import Lane
+from lanes.express.tls import UnreadableCertificate, describe
 
 _BACKLOG = 4096
 
@@ -24,4 +29,23 @@ class CheckpointInstance(mode_servers.AsyncioServerInstance[CheckpointMode]):
         return layers.modes.ReverseProxy(context)
 
     async def listen(self, host: str, port: int) -> list[asyncio.Server]:  # type: ignore[override] # a narrower list
-        return [await asyncio.start_server(self.handle_stream, host, port, reuse_port=True, backlog=_BACKLOG)]
+        """TLS is ended here, by the listener's own certificate: mitmproxy's layer would show one of its own making."""
+        lane: Lane | None = ctx.master.addons.get(Lane.name)
+        if lane is None:
+            raise RuntimeError("add a Lane to the master before a checkpoint listener")
+        tls = lane.listener_tls(host, port)
+        return [await asyncio.start_server(self.handle_stream, host, port, reuse_port=True, backlog=_BACKLOG, ssl=tls)]
+
+    async def handle_stream(self, reader: Any, writer: Any = None) -> None:
+        """As mitmproxy's own, with what the handshake said of the caller filled in."""
+        handler = mode_servers.ProxyConnectionHandler(ctx.master, reader, writer, ctx.options, self.mode)
+        secured = writer.get_extra_info("ssl_object")
+        if secured is not None:
+            try:
+                describe(handler.client, secured)
+            except UnreadableCertificate:
+                writer.close()
+                return
+        handler.layer = self.make_top_layer(handler.layer.context)
+        with self.manager.register_connection(handler.client.id, handler):
+            await handler.handle_client()

@@ -281,7 +281,7 @@ async def test_a_key_whose_private_half_is_public_proves_nothing_in_a_gateway(
     from identities.jwk import thumbprint
 
     jwk = public_jwk(rsa_key(), "k1")
-    monkeypatch.setattr("identities.verifier.KNOWN_PUBLIC", frozenset({thumbprint(jwk)}))
+    monkeypatch.setattr("identities.entries.KNOWN_PUBLIC", frozenset({thumbprint(jwk)}))
     identity = Identity.model_validate({"domains": ["example.com"], "issuers": [corp(tmp_path, jwk)]})
     gateway = verifier_from(identity, data_dir=tmp_path, profile="gateway")
     assert await answer(gateway, bearer(ANN)) == "identity_keys_unavailable"

@@ -32,21 +32,32 @@ def free_port() -> int:
 
 
 class Instance:
-    """Started on `with`; stopped by SIGTERM at the end. `more` is added to the settings as it is."""
+    """Started on `with`; stopped by SIGTERM at the end. `more` is added to the settings as it is. `tls` is a file with
+    a certificate for localhost and its key."""
 
     def __init__(
-        self, folder: Path, upstream: str, *, profile: str = "local", lane: str = "express", more: str = ""
+        self,
+        folder: Path,
+        upstream: str,
+        *,
+        profile: str = "local",
+        lane: str = "express",
+        more: str = "",
+        tls: Path | None = None,
     ) -> None:
         self.folder = folder
         self.port = free_port()
         self.data_dir = folder / "data"
         self.config = folder / "config.yaml"
         self.log = folder / "log"
+        address = f"127.0.0.1:{self.port}"
+        listen = f"\n  - {{address: '{address}', tls: {{cert: '{tls}', key: '{tls}'}}}}" if tls else f" {address}"
+        self._scheme, self._host = ("https", "localhost") if tls else ("http", "127.0.0.1")
         key = ", api_key: {env: JOURNEY_KEY}" if profile == "gateway" else ""
         providers = "" if "providers:" in more else f"providers:\n  openai: {{upstream: '{upstream}'{key}}}\n"
         self.config.write_text(
-            f"profile: {profile}\nlisten: 127.0.0.1:{self.port}\ndata_dir: {self.data_dir}\nlane: {lane}\n"
-            f"drain_s: 2\n{providers}{more}",
+            f"profile: {profile}\nlisten:{listen}\n"
+            f"data_dir: {self.data_dir}\nlane: {lane}\ndrain_s: 2\n{providers}{more}",
             encoding="utf-8",
         )
         self.environment = {**os.environ, "JOURNEY_KEY": PROVIDER_KEY, "NO_COLOR": "1"}
@@ -56,7 +67,7 @@ class Instance:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self._scheme}://{self._host}:{self.port}"
 
     def __enter__(self) -> "Instance":
         self.start()
