@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cli import check, db, demo, doctor, export, identity, replay, search, show, status, tail, token, verify
+from cli import access, check, db, demo, doctor, export, identity, replay, search, show, status, tail, token, verify
 from cli.failure import told
 from cli.options import Config, settings_at
 
@@ -93,6 +93,7 @@ app.command(rich_help_panel=LOOK, cls=search.SearchCommand)(search.search)
 app.command(rich_help_panel=LOOK)(replay.replay)
 app.command(rich_help_panel=LOOK)(export.export)
 app.command(rich_help_panel=ADMINISTER)(verify.verify)
+app.command(rich_help_panel=ADMINISTER)(access.access)
 app.command(rich_help_panel=ADMINISTER)(doctor.doctor)
 app.add_typer(db.app, name="db", rich_help_panel=ADMINISTER)
 app.add_typer(token.app, name="token", rich_help_panel=ADMINISTER)

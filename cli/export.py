@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
 
 import typer
 
+from cli.looking import Look, Reason
 from cli.options import Config, settings_at
 from cli.query import QueryOption, read_query, say_what_was_left_out
 
@@ -35,6 +36,7 @@ def export(
             "--progress/--no-progress", help="Show progress. Default: on a terminal, with --output.", show_default=False
         ),
     ] = None,
+    reason: Reason = None,
 ) -> None:
     """Print the record, or what a query finds of it, oldest first, one JSON object a line.
 
@@ -44,12 +46,16 @@ def export(
 
     del form  # there is one so far
     wanted = read_query(query)
-    reader = AuditReader(settings_at(config).data_dir)
+    settings = settings_at(config)
+    look = Look(settings, "export", reason, query=query, to=str(output) if output else None)
+    reader = AuditReader(settings.data_dir)
     say_what_was_left_out(wanted)
     showing = progress if progress is not None else output is not None and sys.stderr.isatty()
     try:
+        upto = reader.last_seq()
+        look.at_range(after + 1, upto)
         with _writing(output) as file, _progress(reader, after) if showing else _silence() as advance:
-            _copy(reader.export(after, wanted), file, advance)
+            _copy(reader.export(after, wanted, upto), file, advance)
     finally:
         reader.close()
 

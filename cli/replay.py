@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.failure import Failed
+from cli.looking import Look, Reason
 from cli.options import Config, Id, settings_at
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ def replay(
     config: Config = None,
     speed: Annotated[float, typer.Option("--speed", min=0.01, metavar="X", help="X times as fast.")] = 1.0,
     raw: Annotated[bool, typer.Option("--raw", help="The exact bytes in place of the words.")] = False,
+    reason: Reason = None,
 ) -> None:
     """Play a reply back at its original pace: the words as they came.
 
@@ -30,13 +32,16 @@ def replay(
     from storage.sqlite.reading import AuditReader
     from wire.conversation.spoken import Spoken
 
-    reader = AuditReader(settings_at(config).data_dir)
+    settings = settings_at(config)
+    look = Look(settings, "replay", reason, id=exchange)
+    reader = AuditReader(settings.data_dir)
     try:
         lines = found(reader, exchange)
         body = kept_bytes(reader, lines, exchange, "response")
     finally:
         reader.close()
     record = read_record(lines[0])
+    look.at([record.seq])
     if not body.content:
         err().print("This exchange has no reply.")
         return

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from cli.looking import Look, Reason
 from cli.options import AsJson, Config, settings_at
 from cli.query import GRAMMAR, read_query, say_what_was_left_out
 
@@ -34,6 +35,7 @@ def search(
         int | None, typer.Option("--before", min=1, metavar="SEQ", help="Go on: only what came before this seq.")
     ] = None,
     as_json: AsJson = False,
+    reason: Reason = None,
 ) -> None:
     """Find exchanges by what was said in them, by whom, when and how it ended; newest first.
 
@@ -47,11 +49,14 @@ def search(
     from storage.sqlite.reading import AuditReader
 
     query = read_query(" ".join(terms))
-    reader = AuditReader(settings_at(config).data_dir)
+    settings = settings_at(config)
+    look = Look(settings, "search", reason, query=" ".join(terms), before=before)
+    reader = AuditReader(settings.data_dir)
     try:
         lines = reader.search(query, number, before)
     finally:
         reader.close()
+    look.at(read_record(line).seq for line in lines)
     console = out()
     seq = 0
     for line in lines:

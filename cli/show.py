@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cli.failure import Failed, WrongUse
+from cli.looking import Look, Reason
 from cli.options import AsJson, Config, Id, settings_at
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def show(
         typer.Option("--raw", metavar="request|response", help="The exact bytes, as they came over the wire."),
     ] = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Where --raw goes instead of stdout.")] = None,
+    reason: Reason = None,
 ) -> None:
     """Show one exchange: who, what, the decision, how it ended, and the conversation.
 
@@ -42,9 +44,12 @@ def show(
         raise WrongUse("--to names where --raw goes. Add --raw request or --raw response.")
     if as_json and raw is not None:
         raise WrongUse("--json and --raw are two different views. Choose one.")
-    reader = AuditReader(settings_at(config).data_dir)
+    settings = settings_at(config)
+    look = Look(settings, "show", reason, id=exchange, raw=raw)
+    reader = AuditReader(settings.data_dir)
     try:
         lines = found(reader, exchange)
+        look.at(read_record(line).seq for line in lines)
         if raw is not None:
             _write(kept_bytes(reader, lines, exchange, raw), raw, to)
             return

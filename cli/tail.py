@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.looking import Look, Reason
 from cli.options import AsJson, Config, settings_at
 from cli.query import QueryOption, read_query, say_what_was_left_out
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from storage.query.terms import Query
 
 _LOOK = 0.25  # seconds between two looks
+_LEASE = 60.0  # seconds for which one line in access.db speaks: "all from this seq on"
 _PATIENCE = 5.0  # seconds that a record may take from being a file to being readable
 
 
@@ -23,6 +25,7 @@ def tail(
     follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Go on as exchanges end.")] = True,
     query: QueryOption = None,
     as_json: AsJson = False,
+    reason: Reason = None,
 ) -> None:
     """Show exchanges as they end, one line each.
 
@@ -34,15 +37,23 @@ def tail(
     from cli.terminal import out, write_json
 
     wanted = read_query(query)
-    data_dir = settings_at(config).data_dir
+    settings = settings_at(config)
+    data_dir = settings.data_dir
+    look = Look(settings, "tail", reason, query=query, follow=follow)
     console = out()
     say_what_was_left_out(wanted)
+    lines = _followed(data_dir, number, wanted) if follow else _latest(data_dir, number, wanted)
+    written: float | None = None
     try:
-        for line in _followed(data_dir, number, wanted) if follow else _latest(data_dir, number, wanted):
+        for line in lines:
+            record = read_record(line)
+            if written is None or time.monotonic() - written > _LEASE:
+                look.at_range(record.seq, None)
+                written = time.monotonic()
             if as_json:
                 write_json(line)
             else:
-                console.print(exchange_line(read_record(line)), overflow="ignore")
+                console.print(exchange_line(record), overflow="ignore")
     except KeyboardInterrupt:
         return
 

@@ -14,6 +14,7 @@ from cli.options import Config, settings_at
 from cli.progress import progress
 
 if TYPE_CHECKING:
+    from storage.access import AccessVerdict
     from storage.heads import Head
     from storage.sqlite.verifying import Verdict
 
@@ -32,11 +33,12 @@ def verify(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
-    """Recompute every hash of the record, and hold signed heads against it.
+    """Recompute every hash of the record and of access.db, and hold signed heads against them.
 
     Names the first record that was altered, removed, put in another order or cut off. Exits 1 when there is one. Heads
     and key prove something against whoever can write here only when they come from elsewhere.
     """
+    from storage.access import NODE, verify_access
     from storage.sqlite.driver import audit_path, open_for_reading
     from storage.sqlite.verifying import verify as check
 
@@ -45,14 +47,19 @@ def verify(
     database = open_for_reading(audit_path(data_dir))
     try:
         database.conn.row_factory = sqlite3.Row
+        of_record = [head for head in signed if head.node != NODE]
         total = database.conn.execute("select count(*) from exchange").fetchone()[0]
         with progress("verify", total) as upto:
             number = itertools.count(1)
-            verdict = check(database.conn, signed, seen_one=lambda: upto(next(number)))
+            verdict = check(database.conn, of_record, seen_one=lambda: upto(next(number)))
     finally:
         database.close()
-    typer.echo(json.dumps(asdict(verdict), ensure_ascii=False) if as_json else _said(verdict, len(signed)))
-    if verdict.broken is not None:
+    looks = verify_access(data_dir, [(head.seq, head.hash) for head in signed if head.node == NODE])
+    if as_json:
+        typer.echo(json.dumps({**asdict(verdict), "access": asdict(looks)}, ensure_ascii=False))
+    else:
+        typer.echo(_said(verdict, len(signed), looks))
+    if verdict.broken is not None or looks.broken is not None:
         raise typer.Exit(1)
 
 
@@ -70,7 +77,7 @@ def _heads(data_dir: Path, given: Path | None, key: str | None) -> list["Head"]:
         raise Failed(f"{path} cannot be used: {wrong}.") from None
 
 
-def _said(verdict: "Verdict", heads: int) -> str:
+def _said(verdict: "Verdict", heads: int, looks: "AccessVerdict") -> str:
     if verdict.broken is not None:
         lines = [f"BROKEN: {verdict.broken}."]
     elif not verdict.records:
@@ -79,7 +86,10 @@ def _said(verdict: "Verdict", heads: int) -> str:
         lines = [f"The chain holds over {verdict.records} records, seq {verdict.first_seq} to {verdict.last_seq}."]
         if verdict.first_seq > 1:
             lines.append(f"It vouches from seq {verdict.first_seq}; what came before was let go.")
-    lines.append(
-        f"{verdict.heads_matched} of {heads} signed heads match." if heads else "No signed heads to hold against it."
-    )
+    matched = verdict.heads_matched + looks.heads_matched
+    lines.append(f"{matched} of {heads} signed heads match." if heads else "No signed heads to hold against it.")
+    if looks.broken is not None:
+        lines.append(f"BROKEN: access.db: {looks.broken}.")
+    elif looks.records:
+        lines.append(f"The chain of access.db holds over {looks.records} looks at content.")
     return "\n".join([*lines, *verdict.gaps])

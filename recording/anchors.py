@@ -4,6 +4,7 @@ import json
 import logging
 import logging.handlers
 import socket
+import sqlite3
 import threading
 import urllib.request
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from settings.schema import Heads
+from storage.access import NODE, last_access
 from storage.heads import Head, HeadSigner
 
 log = logging.getLogger(__name__)
@@ -22,6 +24,7 @@ class Anchors:
     """Signs and publishes heads. What cannot be reached is logged; the next head vouches for all before it."""
 
     def __init__(self, data_dir: Path, settings: Heads) -> None:
+        self._data_dir = data_dir
         self._signer = HeadSigner(data_dir)
         self._file = settings.file or data_dir / "heads.txt"
         self._webhook = settings.webhook
@@ -31,6 +34,7 @@ class Anchors:
 
     def publish(self, heads: Mapping[str, tuple[int, str]]) -> None:
         """Sign the head of each node, (seq, hash), that is new since the last time."""
+        heads = {**heads, **self._looks()}
         now = datetime.now(tz=UTC).isoformat(timespec="seconds")
         lines = []
         for node, (seq, hash_) in heads.items():
@@ -50,6 +54,15 @@ class Anchors:
         if self._webhook is not None:
             self._posting = threading.Thread(target=self._post, args=(lines,), name="heads", daemon=True)
             self._posting.start()
+
+    def _looks(self) -> dict[str, tuple[int, str]]:
+        """The head of access.db, which others write."""
+        try:
+            last = last_access(self._data_dir)
+        except sqlite3.Error as cannot:
+            log.error("access.db cannot be read, its head is not signed: %s", cannot)
+            return {}
+        return {} if last is None else {NODE: last}
 
     def close(self) -> None:
         """Give the last head the time to arrive."""

@@ -178,6 +178,12 @@ class Storage(_Section):
     heads: Heads = Heads()
 
 
+class Access(_Section):
+    """What is asked of people who look at content. That they looked is written down in any case."""
+
+    reason: Literal["optional", "required"] = "optional"
+
+
 class Limits(_Section):
     """What one caller may take of us."""
 
@@ -220,6 +226,7 @@ class Settings(_Section):
     identity: Identity = Identity()
     policies: Policies = Policies()
     storage: Storage = Storage()
+    access: Access = Access()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
 
