@@ -42,21 +42,22 @@ def pipeline_from(settings: Settings) -> Pipeline:
 
     Raises:
         OSError, sqlite3.Error: the data directory cannot be written.
+        UnusableEntries: issuers that cannot be used.
     """
     gateway = settings.profile == "gateway"
     blocking = settings.on_failure == "block"
+    verifier = verifier_from(
+        settings.identity,
+        data_dir=settings.data_dir,
+        profile=settings.profile,
+        include_subdomains=settings.identity.include_subdomains,
+    )
     open_exchanges: OpenExchanges = {}
     journal = Journal(
         settings.data_dir,
         durable=blocking,
         file_limit=settings.storage.journal_file,
         limit=settings.storage.journal_limit,
-    )
-    verifier = verifier_from(
-        settings.identity,
-        data_dir=settings.data_dir,
-        profile=settings.profile,
-        include_subdomains=settings.identity.include_subdomains,
     )
     rules = rulebook_from(settings.policies, settings.profile)
     closer = ExchangeCloser(open_exchanges, journal, node=settings.node, policy=rules.digest)

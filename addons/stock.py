@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from addons.pipeline import Pipeline, pipeline_from
+from identities.entries import UnusableEntries
 from settings.reading import SettingsProblems, read_settings, settings_path
 
 _GATEWAY = (
@@ -55,7 +56,10 @@ def stock_addons() -> list[object]:
     if settings.profile != "local":
         _refuse(_GATEWAY)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    pipeline = pipeline_from(settings)
+    try:
+        pipeline = pipeline_from(settings)
+    except UnusableEntries as problems:
+        _refuse(str(SettingsProblems(str(config), list(problems.problems))))
     return [*pipeline.addons, StockRecorder(pipeline, config)]
 
 

@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from cli import access, check, db, demo, doctor, export, identity, replay, search, show, status, tail, token, verify
 from cli.failure import told
-from cli.options import Config, settings_at
+from cli.options import Config, serving_settings_at
 
 RUN, LOOK, ADMINISTER = "Run", "Look at the record", "Administer"
 
@@ -76,7 +76,7 @@ def serve(config: Config = None) -> None:
 
     Point a client at it with OPENAI_BASE_URL=http://127.0.0.1:8080/v1
     """
-    settings = settings_at(config)
+    settings = serving_settings_at(config)
 
     from cli.serve import serve as run
     from settings.reading import settings_path

@@ -1,6 +1,6 @@
 """`sekisho check`: can these settings be used?"""
 
-from cli.options import Config
+from cli.options import Config, serving_settings_at
 
 
 def check(config: Config = None) -> None:
@@ -9,10 +9,10 @@ def check(config: Config = None) -> None:
     Every problem is named by its path, with the remedy; the exit code is 2 then.
     """
     from cli.terminal import out, visible
-    from settings.reading import read_settings, settings_path
+    from settings.reading import settings_path
 
     path = settings_path(config)
-    settings = read_settings(path)
+    settings = serving_settings_at(config)
     identity = settings.identity
     lines = {
         "profile": settings.profile,

@@ -127,7 +127,7 @@ def _examined(
 ) -> tuple[str | None, "Examination"]:
     """The code of what the gate has against the head as such, and what it says of the identity."""
     from addons.credentials import KEY_HEADERS
-    from identities.entries import entries_from
+    from identities.entries import UnusableEntries, entries_from
     from identities.examination import Shown, examine
     from identities.verifier import verifier_of
     from wire.request_head import fields_problem
@@ -141,8 +141,8 @@ def _examined(
             include_subdomains=settings.identity.include_subdomains,
             keep=False,
         )
-    except ValueError as wrong:
-        raise WrongUse(f"The settings cannot be used: {wrong}") from None
+    except UnusableEntries as unusable:
+        raise WrongUse("\n".join(["The settings cannot be used:", *unusable.problems])) from None
     problem = fields_problem(fields, identity_headers=verifier_of(entries).strip, strict=settings.profile == "gateway")
     dialect = settings.providers[called].dialect or "openai"
     counting = None if where.issuers is None else frozenset(where.issuers)

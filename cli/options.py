@@ -37,3 +37,20 @@ def settings_at(config: Path | None) -> "Settings":
     from settings.reading import read_settings, settings_path
 
     return read_settings(settings_path(config))
+
+
+def serving_settings_at(config: Path | None) -> "Settings":
+    """The settings, looked at as serving does: what issuers need of secrets and files can be used, too.
+
+    Raises:
+        SettingsProblems: they cannot be used.
+    """
+    from identities.entries import UnusableEntries, entries_from
+    from settings.reading import SettingsProblems, settings_path
+
+    settings = settings_at(config)
+    try:
+        entries_from(settings.identity, data_dir=settings.data_dir, profile=settings.profile)
+    except UnusableEntries as unusable:
+        raise SettingsProblems(str(settings_path(config)), list(unusable.problems)) from None
+    return settings

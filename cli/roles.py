@@ -51,6 +51,7 @@ def _name(name: str) -> None:
 def worker(config: Path, number: int, ready: int | None) -> int:
     """Decide, forward, copy. Returns the exit code."""
     from addons.pipeline import pipeline_from
+    from identities.entries import UnusableEntries
     from lanes.worker import CannotListen, run
 
     _name(f"worker-{number}")
@@ -58,6 +59,9 @@ def worker(config: Path, number: int, ready: int | None) -> int:
     _stop_with_parent()
     try:
         run(read_settings(config), pipeline_from, _ready(ready))
+    except UnusableEntries as unusable:  # a file changed since the supervisor looked
+        log.error("%s", SettingsProblems(str(config), list(unusable.problems)))
+        return _CANNOT_START
     except (SettingsProblems, CannotListen) as cannot:
         log.error("%s", cannot)
         return _CANNOT_START

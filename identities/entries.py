@@ -31,6 +31,14 @@ class IdentitySettings(Protocol):
     def clock_skew(self) -> float: ...
 
 
+class UnusableEntries(ValueError):  # noqa: N818 - said to a person
+    """Entries of the settings that cannot be used, each in a sentence by its path in the settings."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(problems))
+
+
 @dataclass(frozen=True, slots=True)
 class Entries:
     """Who may vouch, by what, and for whom. `skew` is in seconds."""
@@ -48,18 +56,25 @@ def entries_from(
     on disk.
 
     Raises:
-        ValueError: entries that contradict each other, a secret or a `ca_file` that cannot be used.
+        UnusableEntries: entries that contradict each other, a secret or a `ca_file` that cannot be used.
     """
-    if said := issuer_problems(identity.issuers):
-        raise ValueError("; ".join(said))
-    issuers = [issuer_from(one) for one in identity.issuers if not isinstance(one, Mtls)]
     known_public = KNOWN_PUBLIC if profile == "gateway" else frozenset[str]()
-    return Entries(
-        tuple((issuer, _keys_from(issuer, data_dir, known_public, keep)) for issuer in issuers),
-        tuple(mtls.authority(one) for one in identity.issuers if isinstance(one, Mtls)),
-        admission_from(identity, profile, include_subdomains),
-        identity.clock_skew,
-    )
+    issuers: list[tuple[Issuer, Keys]] = []
+    authorities: list[Authority] = []
+    problems = [f"identity.issuers: {said}" for said in issuer_problems(identity.issuers)]
+    for i, settings in enumerate(identity.issuers):
+        try:
+            if isinstance(settings, Mtls):
+                authorities.append(mtls.authority(settings))
+            else:
+                issuer = issuer_from(settings)
+                issuers.append((issuer, _keys_from(issuer, data_dir, known_public, keep)))
+        except ValueError as problem:
+            problems.append(f"identity.issuers[{i}].{problem}")
+    if problems:
+        raise UnusableEntries(problems)
+    admission = admission_from(identity, profile, include_subdomains)
+    return Entries(tuple(issuers), tuple(authorities), admission, identity.clock_skew)
 
 
 def admission_from(identity: IdentitySettings, profile: str, include_subdomains: bool) -> Admission:
@@ -74,6 +89,7 @@ def kept_path(data_dir: Path, name: str) -> Path:
 
 
 def _keys_from(issuer: Issuer, data_dir: Path, known_public: frozenset[str], keep: bool) -> Keys:
+    """Raises ValueError for a shared secret that cannot be used, told as what follows the entry's path."""
     rules = KeyRules(issuer.algorithms, issuer.key_issuer, known_public)
     source: KeySource = issuer.keys
     if isinstance(source, JwksUrl):
@@ -83,5 +99,8 @@ def _keys_from(issuer: Issuer, data_dir: Path, known_public: frozenset[str], kee
     if isinstance(source, PemUrl):
         return PemKeys(issuer.name, source, issuer.algorithms)
     if isinstance(source, SharedSecret):
-        return SecretKey(issuer.name, source.secret.read())
+        try:
+            return SecretKey(source.secret.read())
+        except ValueError as problem:
+            raise ValueError(f"secret {problem}") from None
     return FileKeys(issuer.name, public_keys_path(data_dir), rules, may_be_missing=True)

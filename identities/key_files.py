@@ -113,10 +113,10 @@ class SecretKey:
     generation = 0
     state = "ready"
 
-    def __init__(self, name: str, secret: str) -> None:
+    def __init__(self, secret: str) -> None:
         """Raises ValueError for a secret that could be guessed."""
         if len(secret.encode()) < _SHORTEST_SECRET:
-            raise ValueError(f"the secret of issuer {name!r} has under {_SHORTEST_SECRET} bytes. Take a longer one")
+            raise ValueError(f"has under {_SHORTEST_SECRET} bytes, so it could be guessed. Take a longer one")
         self._key = Key(secret.encode(), frozenset({"HS256"}))
 
     async def find(self, kid: str | None) -> Key | None:

@@ -318,7 +318,7 @@ def verifier_from(
     """The verifier that these settings describe. Fetches nothing yet: see `start`.
 
     Raises:
-        ValueError: entries that contradict each other, a secret or a `ca_file` that cannot be used.
+        UnusableEntries: entries that contradict each other, a secret or a `ca_file` that cannot be used.
     """
     return verifier_of(
         entries_from(identity, data_dir=data_dir, profile=profile, include_subdomains=include_subdomains)

@@ -253,6 +253,13 @@ class Settings(_Section):
                 for n in listener.issuers or ()
                 if n not in names
             ]
+        problems += [
+            f"identity.issuers[{i}] takes client certificates, and no listener where it counts has tls. "
+            "Give one tls: {cert: …, key: …}"
+            for i, issuer in enumerate(self.identity.issuers)
+            if issuer.kind == "mtls"
+            and not any(one.tls and (one.issuers is None or issuer.name in one.issuers) for one in self.listen)
+        ]
         if self.profile == "gateway":
             if not self.identity.issuers:
                 problems.append("identity.issuers is empty. In the gateway profile nobody could pass: name an issuer")

@@ -16,7 +16,7 @@ def authority(settings: Mtls) -> Authority:
     """Callers whose certificates a CA in `ca_file` has signed. Reads that file.
 
     Raises:
-        ValueError: it cannot be used.
+        ValueError: it cannot be used; told as what follows the entry's path in the settings.
     """
 
     def person(names: Names) -> Person:
@@ -28,7 +28,7 @@ def authority(settings: Mtls) -> Authority:
     try:
         roots = roots_in(settings.ca_file)
     except ValueError as problem:
-        raise ValueError(f"ca_file of issuer {settings.name!r}, {settings.ca_file}, {problem}") from None
+        raise ValueError(f"ca_file names {settings.ca_file}, which {problem}") from None
     return Authority(settings.name, roots, settings.max_ttl_s, person, settings.map)
 
 

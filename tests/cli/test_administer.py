@@ -196,3 +196,14 @@ def test_verify_refuses_heads_that_are_not_signed(desk: Desk) -> None:
 
     assert done.exit_code == 1
     assert "signature that does not verify" in done.stderr
+
+
+def test_explain_lets_subdomains_pass_where_the_gate_does(gateway: Desk) -> None:
+    token = gateway.sekisho("token", "mint", "--email", "ann@eu.example.com", "--days", "1").stdout.split()[-1]
+    environment = {"SEKISHO_CONFIG": str(gateway.config)}
+    refused = CliRunner().invoke(app, ["token", "explain"], input=token, env=environment)
+    assert (refused.exit_code, "domain_not_allowed" in refused.stdout) == (1, True)
+    text = gateway.config.read_text(encoding="utf-8")
+    gateway.config.write_text(text.replace("identity:\n", "identity:\n  include_subdomains: true\n"), encoding="utf-8")
+    passes = CliRunner().invoke(app, ["token", "explain"], input=token, env=environment)
+    assert (passes.exit_code, "passes as ann@eu.example.com" in passes.stdout) == (0, True)

@@ -137,3 +137,22 @@ def test_the_reference_pages_are_up_to_date(name: str) -> None:
 def test_every_command_is_on_the_reference_page() -> None:
     names = [command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands]
     assert [name for name in names if f"### {name}\n" not in page()] == []
+
+
+@pytest.mark.parametrize("command", [["check"], ["serve"], ["identity", "test", "-H", "a: b"]])
+def test_issuers_that_cannot_be_used_exit_2_each_by_its_path(desk: Desk, command: list[str]) -> None:
+    desk.config.write_text(
+        f"profile: gateway\ndata_dir: {desk.data_dir}\n"
+        "listen: [{address: '127.0.0.1:8080', tls: {cert: a.pem, key: a.pem}}]\n"
+        "identity:\n  domains: [example.com]\n  issuers:\n"
+        "    - {name: people, kind: mtls, ca_file: nowhere.pem}\n"
+        "    - {name: own, kind: own_token}\n"
+        "    - {name: chat, kind: open_webui, secret: {env: SHORT}}\n",
+        encoding="utf-8",
+    )
+    said = desk.sekisho(*command, SHORT="hunter2")
+    assert said.exit_code == 2
+    assert "identity.issuers[0].ca_file names nowhere.pem, which cannot be read: No such file" in said.stderr
+    assert "identity.issuers[2].secret has under 32 bytes" in said.stderr
+    assert "hunter2" not in said.output
+    assert not desk.data_dir.exists()

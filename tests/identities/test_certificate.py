@@ -355,7 +355,7 @@ def test_a_file_that_holds_no_authorities_is_named_at_the_start(
         path.write_bytes(content)
     with pytest.raises(ValueError) as raised:
         verifier(tmp_path, {"name": "people", "kind": "mtls", "ca_file": str(path)})
-    assert f"ca_file of issuer 'people', {path}, " in str(raised.value)
+    assert f"identity.issuers[0].ca_file names {path}, which " in str(raised.value)
     assert said in str(raised.value)
 
 

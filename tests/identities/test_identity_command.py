@@ -40,7 +40,10 @@ class Desk:
         settings = {
             "profile": "gateway",
             "data_dir": str(self.folder / "data"),
-            "listen": [{"address": "127.0.0.1:8080"}, {"address": "127.0.0.1:8081", "issuers": ["corp"]}],
+            "listen": [
+                {"address": "127.0.0.1:8080", "tls": {"cert": "t.pem", "key": "t.pem"}},
+                {"address": "127.0.0.1:8081", "issuers": ["corp"]},
+            ],
             "identity": {"domains": ["example.com"], "issuers": [*more, corp]},
         } | changed
         with (self.folder / "config.yaml").open("w", encoding="utf-8") as file:
@@ -220,7 +223,7 @@ def test_wrong_use_is_said_in_one_sentence_without_the_token(
 def test_settings_that_cannot_be_used_are_said_to_be_so(desk: Desk) -> None:
     desk.settings({"name": "people", "kind": "mtls", "ca_file": str(desk.folder / "none.pem")})
     done = desk.tries("-H", f"Authorization: Bearer {ANN}")
-    assert (done.exit_code, "ca_file of issuer 'people'" in done.stderr) == (2, True)
+    assert (done.exit_code, "identity.issuers[0].ca_file names" in done.stderr) == (2, True)
 
 
 def test_on_a_laptop_it_says_that_such_a_call_passes_all_the_same(desk: Desk) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx2
 
-from tests.journeys.instance import GATEWAY, ROOT, Instance
+from tests.journeys.instance import GATEWAY, ROOT, Instance, free_port
 from tests.journeys.provider import Provider, streamed
 
 
@@ -95,6 +95,23 @@ def test_wrong_settings_end_with_exit_code_2_and_all_problems(tmp_path: Path, pr
 
     assert done.returncode == 2
     assert "2 problems" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_worker_whose_issuers_have_become_unusable_says_so_and_ends(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(
+        f"profile: gateway\nlisten: [{{address: '127.0.0.1:{free_port()}', tls: {{cert: a.pem, key: a.pem}}}}]\n"
+        f"data_dir: {tmp_path / 'data'}\nidentity:\n  domains: [example.com]\n"
+        "  issuers: [{name: people, kind: mtls, ca_file: gone.pem}]\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        [sys.executable, "run_proxy.py", "worker", "--config", str(tmp_path / "config.yaml")],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, stdin=subprocess.PIPE, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 3
+    assert "identity.issuers[0].ca_file names gone.pem, which cannot be read" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -133,3 +133,15 @@ def test_a_file_that_does_not_exist_is_said_with_the_remedy(tmp_path: Path) -> N
 
 def test_an_empty_file_means_the_defaults() -> None:
     assert parse_settings("") == Settings()
+
+
+def test_client_certificates_need_a_listener_with_tls_where_they_count() -> None:
+    def said(listen: str) -> str:
+        identity = "{issuers: [{name: people, kind: mtls, ca_file: ca.pem}, {name: own, kind: own_token}]}"
+        return "\n".join(problems(f"listen: [{listen}]\nidentity: {identity}"))
+
+    tls = "tls: {cert: a.pem, key: a.pem}"
+    for without in ("{address: '127.0.0.1:8080'}", f"{{address: '127.0.0.1:8080', issuers: [own], {tls}}}"):
+        assert "identity.issuers[0] takes client certificates, and no listener where it counts has tls" in said(without)
+    identity = "identity: {issuers: [{name: people, kind: mtls, ca_file: ca.pem}]}"
+    assert parse_settings(f"listen: [{{address: '127.0.0.1:8080', {tls}}}]\n{identity}").identity.issuers
