@@ -105,14 +105,17 @@ def test_a_worker_whose_issuers_have_become_unusable_says_so_and_ends(tmp_path: 
         "  issuers: [{name: people, kind: mtls, ca_file: gone.pem}]\n",
         encoding="utf-8",
     )
-    done = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, "run_proxy.py", "worker", "--config", str(tmp_path / "config.yaml")],
-        cwd=ROOT, capture_output=True, text=True, timeout=60, stdin=subprocess.PIPE, check=False,
-    )  # fmt: skip
+        cwd=ROOT, stderr=subprocess.PIPE, text=True, stdin=subprocess.PIPE,
+    ) as worker:  # fmt: skip
+        assert worker.stderr is not None
+        said = worker.stderr.read()  # standard input stays open: it is how a worker knows that its parent lives
+        code = worker.wait(30)
 
-    assert done.returncode == 3
-    assert "identity.issuers[0].ca_file names gone.pem, which cannot be read" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert code == 3
+    assert "identity.issuers[0].ca_file names gone.pem, which cannot be read" in said
+    assert "Traceback" not in said
 
 
 def test_when_the_supervisor_is_killed_its_processes_end(tmp_path: Path, provider: Provider) -> None:
