@@ -1,36 +1,48 @@
-"""`sekisho export`: every record, oldest first, one JSON object a line. Imports little: it is called by programs."""
+"""`sekisho export`: the record, oldest first, in many formats. Imports little: it is called by programs."""
 
 import contextlib
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Final
 
 import typer
 
+from cli.failure import Failed
+from cli.formats import FORMS, Format
 from cli.looking import Look, Reason
 from cli.options import Config, settings_at
+from cli.progress import Upto, progress
 from cli.query import QueryOption, read_query, say_what_was_left_out
 
 if TYPE_CHECKING:
-    from storage.sqlite.reading import AuditReader
+    from cli.formats import Form
 
 _BLOCK = 1 << 20  # bytes written at a time
+_BINARY: Final = ("parquet", "flow")
 
 
 def export(
     config: Config = None,
     form: Annotated[
-        Literal["jsonl"], typer.Option("--format", metavar="jsonl", help="One JSON object a line.")
+        Format,
+        typer.Option(
+            "--format",
+            metavar="|".join(FORMS),
+            help="jsonl: the record, one object a line. openai-chat: examples for fine-tuning. openai-batch: requests "
+            "for the Batch API. parquet: a table with the bodies as JSON. csv: a table for spreadsheets. har: HAR 1.2. "
+            "flow: for mitmweb and mitmdump -nr.",
+        ),
     ] = "jsonl",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to; stdout when not given.")
     ] = None,
     after: Annotated[int, typer.Option("--after", min=0, metavar="SEQ", help="Only what came after this seq.")] = 0,
     query: QueryOption = None,
-    progress: Annotated[
+    show: Annotated[
         bool | None,
         typer.Option(
             "--progress/--no-progress", help="Show progress. Default: on a terminal, with --output.", show_default=False
@@ -38,49 +50,72 @@ def export(
     ] = None,
     reason: Reason = None,
 ) -> None:
-    """Print the record, or what a query finds of it, oldest first, one JSON object a line.
+    """Print the record, or what a query finds of it, oldest first.
 
-    Begin the next time with `--after` the last `seq` that was printed. A file under its final name is whole.
+    Begin the next time with `--after` the last `seq` that was printed. A file under its final name is whole; of what
+    was stopped, FILE.part stays where the format can be gone on with.
     """
     from storage.sqlite.reading import AuditReader
 
-    del form  # there is one so far
     wanted = read_query(query)
+    if output is None and form in _BINARY and sys.stdout.isatty():
+        raise Failed(f"A {form} file is not for a terminal. Name a file with --output, or send it through a pipe.")
     settings = settings_at(config)
     look = Look(settings, "export", reason, query=query, to=str(output) if output else None)
     reader = AuditReader(settings.data_dir)
     say_what_was_left_out(wanted)
-    showing = progress if progress is not None else output is not None and sys.stderr.isatty()
+    showing = show if show is not None else output is not None and sys.stderr.isatty()
+    done = _Done(after)
     try:
-        upto = reader.last_seq()
-        look.at_range(after + 1, upto)
-        with _writing(output) as file, _progress(reader, after) if showing else _silence() as advance:
-            _copy(reader.export(after, wanted, upto), file, advance)
+        last = reader.last_seq()
+        written = FORMS[form](reader)
+        look.at_range(after + 1, last)
+        with (
+            _writing(output, written, done) as file,
+            progress("export", max(0, last - after), wanted=showing) as upto,
+        ):
+            _copy(reader.export(after, wanted, last), written, file, done, lambda seq: upto(seq - after))
+            upto(max(0, last - after))  # the last of them need not be what was found
     finally:
         reader.close()
+    if done.left_out:
+        from cli.terminal import err
+
+        n = done.left_out
+        err().print(f"{n} exchange{' was' if n == 1 else 's were'} left out: {form} takes {written.needs}.")
 
 
-def _copy(records: Iterator[tuple[int, bytes]], file: BinaryIO, advance: Callable[[int], None]) -> None:
-    lines: list[bytes] = []
+@dataclass(slots=True)
+class _Done:
+    """How far it is: everything up to `seq` is in the file."""
+
+    seq: int
+    left_out: int = 0
+
+
+def _copy(records: Iterator[tuple[int, bytes]], form: "Form", file: BinaryIO, done: _Done, upto: Upto) -> None:
+    waiting = [form.begin()]
     size = 0
-    seq = 0
+    seq = done.seq
     for seq, line in records:
-        lines.append(line)
-        size += len(line)
+        made = form.add(line)
+        if made is None:
+            done.left_out += 1
+            continue
+        waiting.append(made)
+        size += len(made)
         if size > _BLOCK:
-            lines.append(b"")
-            file.write(b"\n".join(lines))
-            advance(seq)
-            lines, size = [], 0
-    if lines:
-        lines.append(b"")
-        file.write(b"\n".join(lines))
-        advance(seq)
+            file.write(b"".join(waiting))
+            upto(seq)
+            waiting, size, done.seq = [], 0, seq
+    waiting.append(form.end())
+    file.write(b"".join(waiting))
     file.flush()
+    done.seq = seq
 
 
 @contextlib.contextmanager
-def _writing(output: Path | None) -> Iterator[BinaryIO]:
+def _writing(output: Path | None, form: "Form", done: _Done) -> Iterator[BinaryIO]:
     """Standard output, or a file that has its name only once it is whole. Only its owner may read it."""
     if output is None:
         sys.stdout.flush()
@@ -95,24 +130,14 @@ def _writing(output: Path | None) -> Iterator[BinaryIO]:
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             yield file
         part.replace(output)
+    except KeyboardInterrupt:
+        if not form.continues:
+            part.unlink(missing_ok=True)
+            raise
+        raise Failed(
+            f"Stopped after seq {done.seq}; {part} holds what came before. Go on with --after {done.seq} into another "
+            "file, and put that behind it."
+        ) from None
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[Callable[[int], None]]:
-    yield lambda _seq: None
-
-
-@contextlib.contextmanager
-def _progress(reader: "AuditReader", after: int) -> Iterator[Callable[[int], None]]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from cli.terminal import err
-
-    columns = (TextColumn("export"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err(), transient=False) as bar:
-        task = bar.add_task("export", total=max(0, reader.last_seq() - after))
-        yield lambda seq: bar.update(task, completed=seq - after)
-        bar.update(task, completed=max(0, reader.last_seq() - after))  # the last of them need not be what was found
