@@ -29,6 +29,7 @@ def of_version_2(folder: Path) -> Path:
 def test_the_number_of_the_schema_is_the_number_of_steps() -> None:
     db = Database(memory=True)
     assert len(migrations.pending(db)) == SCHEMA_VERSION
+    db.close()
 
 
 def test_the_file_is_copied_before_a_step_is_made(tmp_path: Path) -> None:
