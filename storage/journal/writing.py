@@ -62,9 +62,10 @@ class Journal:
         self.crowded = False
         self._limit = limit
         self._loop = asyncio.get_running_loop()
-        self._mutex = threading.Lock()  # over the three below
+        self._mutex = threading.Lock()  # over the two below
         self._next = _Batch()
         self._awake = False
+        self._waking = False  # the loop's own: the thread is woken at the end of this turn
         self._ended = False
         self._go = threading.Lock()  # released: the thread has something to do
         self._go.acquire()
@@ -97,7 +98,7 @@ class Journal:
             batch.futures.append(future)
             batch.asked = True
         if not self._awake:
-            self._wake()
+            self._wake_soon()
         return future
 
     def close(self) -> None:
@@ -108,7 +109,15 @@ class Journal:
         self._thread.join(_CLOSING)
         os.close(self._lock)
 
+    def _wake_soon(self) -> None:
+        """Whoever else is read in this turn of the loop shares the wait for the disk, and the thread takes Python's
+        lock from the loop once for all of them."""
+        if not self._waking:
+            self._waking = True
+            self._loop.call_soon(self._wake)
+
     def _wake(self) -> None:
+        self._waking = False
         if self._gathering is not None:
             self._gathering.cancel()
             self._gathering = None
@@ -128,14 +137,19 @@ class Journal:
     def _settle(self, futures: list[asyncio.Future[None] | None], failed: str | None) -> None:
         if failed is not None:
             _fail(futures, failed)
-            return
-        for future in futures:
-            if future is not None and not future.done():
-                future.set_result(None)
+        else:
+            for future in futures:
+                if future is not None and not future.done():
+                    future.set_result(None)
+        self._gather()
 
     def _gather(self) -> None:
-        """The thread went to sleep; rows that came in that moment are not forgotten."""
-        if self._next.rows and self._gathering is None and not self._awake:
+        """The thread is done with a batch, and asleep: what came in meanwhile is the next."""
+        if self._awake:
+            return
+        if self._next.asked:
+            self._wake_soon()
+        elif self._next.rows and self._gathering is None:
             self._gathering = self._loop.call_later(_GATHER, self._wake)
 
     # -- on the thread ----------------------------------------------------------------------------------------------
@@ -144,8 +158,7 @@ class Journal:
         looked = 0.0
         while not self._ended:
             self._go.acquire()
-            while self._one_batch():
-                pass
+            self._one_batch()
             if time.monotonic() - looked > _TICK:
                 looked = time.monotonic()
                 waiting = self.disk.bytes_waiting()
@@ -153,8 +166,8 @@ class Journal:
         self._one_batch()
         self.disk.close()
 
-    def _one_batch(self) -> bool:
-        """Write what gathered. False when nobody waits for more."""
+    def _one_batch(self) -> None:
+        """Write what gathered. The loop says when it is time for the next: it has rows to hand over by then."""
         with self._mutex:
             batch, self._next = self._next, _Batch()
         self._since, self._with_disk = self._loop.time(), batch
@@ -162,14 +175,13 @@ class Journal:
         if failed is not None:
             self.disk.owe([row for row, future in zip(batch.rows, batch.futures, strict=True) if future is None])
         self._with_disk = None
+        with self._mutex:
+            self._awake = False  # before the loop is told: it looks at this when it is
+            left = bool(self._next.rows)
         if batch.asked:
             self._on_loop(partial(self._settle, batch.futures, failed))
-        with self._mutex:
-            more = self._awake = self._next.asked
-            left = bool(self._next.rows)
-        if left and not more:
+        elif left:
             self._on_loop(self._gather)
-        return more
 
     def _on_loop(self, act: Callable[[], None]) -> None:
         try:
