@@ -203,5 +203,5 @@ def _unread(flow: http.HTTPFlow) -> Head:
     path, mark, query = flow.request.path.partition("?")
     nowhere = Destination("", "openai", "", "", 0, "", path, query if mark else None, known=False)
     return Head(
-        nowhere, Route(OTHER), None, b"", None, None, False, None, None, None, shown_query(nowhere.query), (), {}
+        nowhere, Route(OTHER), None, b"", None, None, False, None, None, None, shown_query(nowhere.query), (), False, {}
     )

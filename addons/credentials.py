@@ -1,36 +1,15 @@
-"""Keys that callers and providers carry: which header is whose, and how the record names one without holding it."""
+"""How the record and the log name the keys of callers and providers without holding them."""
 
 import hmac
 import os
 import secrets
-from collections.abc import Mapping
 from pathlib import Path
 
-from wire.api import Dialect
-
-KEY_HEADERS: Mapping[Dialect, bytes] = {
-    "openai": b"authorization",
-    "azure": b"api-key",
-    "anthropic": b"x-api-key",
-    "gemini": b"x-goog-api-key",
-    "bedrock": b"authorization",
-    "ollama": b"authorization",
-    "cohere": b"authorization",
-}
-"""The header in which each API expects its key."""
-
-ALL_KEY_HEADERS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
+from upstreams.credential import CREDENTIAL_FIELDS
 
 _SECRET_PARAMETERS = frozenset(
     {"key", "api_key", "api-key", "apikey", "access_token", "token", "auth", "sig", "signature", "x-goog-api-key"}
 )
-
-
-def key_field(dialect: Dialect, key: str) -> tuple[bytes, bytes]:
-    """The header field that presents this key to the provider."""
-    name = KEY_HEADERS[dialect]
-    value = key.encode("ascii", "strict")
-    return name, b"Bearer " + value if name == b"authorization" else value
 
 
 def shown_query(query: str | None) -> str | None:
@@ -45,7 +24,7 @@ def shown_query(query: str | None) -> str | None:
 
 
 class CredentialNames:
-    """Names a caller's own provider key by a keyed hash: the same key, the same name; the name gives nothing away."""
+    """Names a provider key by a keyed hash: the same key, the same name; the name gives nothing away."""
 
     def __init__(self, data_dir: Path) -> None:
         path = data_dir / "keys" / "credential-names.key"
@@ -62,7 +41,13 @@ class CredentialNames:
     def of(self, fields: tuple[tuple[bytes, bytes], ...]) -> str | None:
         """The name of the key in these header fields, or None when there is none."""
         for name, value in fields:
-            if name.lower() in ALL_KEY_HEADERS:
-                key = value.removeprefix(b"Bearer ").removeprefix(b"bearer ").strip()
-                return "hmac:" + hmac.digest(self._key, key, "sha256").hex()[:16]
+            if name.lower() in CREDENTIAL_FIELDS:
+                return self._name(value.removeprefix(b"Bearer ").removeprefix(b"bearer ").strip())
         return None
+
+    def name(self, key: str) -> str:
+        """The name of this key."""
+        return self._name(key.encode("utf-8", "surrogatepass"))
+
+    def _name(self, key: bytes) -> str:
+        return "hmac:" + hmac.digest(self._key, key, "sha256").hex()[:16]

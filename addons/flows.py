@@ -8,6 +8,7 @@ from exchange.decision import Decision, Deny
 from exchange.principal import Principal
 from identities.verifier import Identified
 from storage.journal.rows import ReplyHead
+from upstreams.credential import Credential
 from wire.api import Dialect
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ class OpenExchange:
     head_in: "Head | None" = None
     principal: Principal | None = None
     identified: Identified | None = None
-    credential: str | None = None
+    credential: str | None = None  # the name of a caller's own key
+    shown: Credential | None = None  # what we show the provider
+    refused: Credential | None = None  # what we showed before, and the provider answered 401 to
     call: Call | None = None
     spent: float = 0.0  # seconds in us, waiting for the caller's bytes excluded
     asked: float | None = None  # monotonic: the request's last byte was in

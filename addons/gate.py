@@ -156,6 +156,9 @@ class AccessGate:
             self._refuse(flow, seen, decision)
             return
         seen.decision = decision
+        if (lacking := self._router.equip(seen)) is not None:
+            self._refuse(flow, seen, lacking)
+            return
         if self._wait_for_disk:
             try:
                 await self._closer.commit_intent(flow, seen)
@@ -170,6 +173,13 @@ class AccessGate:
         seen.spent += time.perf_counter() - (seen.asked or seen.began)
         seen.committed = True
         flow.response = None  # the door opens: the one line that does it
+
+    # -- the reply --------------------------------------------------------------------------------------------------
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        seen = self._open.get(flow.id)
+        if seen is not None and seen.committed and flow.response is not None:
+            self._router.answered(seen, flow.response.data.status_code)
 
     def _refuse(self, flow: http.HTTPFlow, seen: OpenExchange, denied: Deny) -> None:
         seen.decision = denied
@@ -207,6 +217,12 @@ class LaneDoor:
             flow.response = refusal(Deny(code), "openai", "")
         else:
             self._gate._refuse(flow, seen, Deny(code))
+
+    def again(self, flow: http.HTTPFlow) -> bool:
+        """The provider answered 401, and nobody has seen that yet. True: `flow.request` shows it another key now, and
+        is to be sent once more."""
+        seen = self._open.get(flow.id)
+        return seen is not None and seen.committed and self._gate._router.redirect(flow, seen)
 
     def refusal(self, code: str) -> http.Response:
         """The answer to a fault without a flow: a head that could not be read, or too many connections."""

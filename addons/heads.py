@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from mitmproxy import http
 from mitmproxy.proxy.mode_specs import ReverseMode
 
-from addons.credentials import KEY_HEADERS, shown_query
+from addons.credentials import shown_query
 from addons.destinations import Destinations
 from addons.flows import Destination
 from identities.presented import UNSIGNED_PREFIXES, one_name
 from identities.verifier import Verifier
+from upstreams.api_key import KEY_FIELDS
+from upstreams.credential import CREDENTIAL_FIELDS, Credential
 from wire.api import Route
 from wire.calls import is_plain
 from wire.request_head import FOR_ALL, fields_problem, target_problem
@@ -40,7 +42,10 @@ class Head:
     user_agent: str | None
     shown_query: str | None
     fields: Fields
-    onward: dict[tuple[bytes, ...], Fields]  # by the headers that carried the identity: filled in by the router
+    brings_key: bool  # one of them is a key of the caller's own, or its identity
+    onward: dict[tuple[bytes, ...], tuple[Credential | None, Fields]]
+    """By the headers that carried the identity: what was last shown in their place, and the head with it. Filled in by
+    the router."""
 
 
 class Heads:
@@ -65,7 +70,7 @@ class Heads:
         self._verifier = verifier
         self._listeners = listeners
         self._identity = verifier.strip
-        self._strip = (verifier.strip - frozenset(KEY_HEADERS.values())) | _NEVER
+        self._strip = (verifier.strip - frozenset(KEY_FIELDS.values())) | _NEVER
         self._strict = strict
         self._remembered: dict[object, Head] = {}
         self._bytes = 0
@@ -114,9 +119,10 @@ class Heads:
             if token.strip().lower() not in FOR_ALL
         }
         leads = route(destination.dialect, method, destination.path)
-        key_header = KEY_HEADERS[destination.dialect]
+        key_header = KEY_FIELDS[destination.dialect]
         issuers = self._listeners.get(flow.client_conn.sockname[1])
         content_type, content_encoding = request.headers.get("content-type"), request.headers.get("content-encoding")
+        onward = tuple(f for f in fields if (name := one_name(f[0])) not in for_us and self._may_go_on(name))
         return Head(
             destination=destination,
             route=leads,
@@ -129,7 +135,8 @@ class Heads:
             content_encoding=content_encoding,
             user_agent=request.headers.get("user-agent"),
             shown_query=shown_query(destination.query),
-            fields=tuple(f for f in fields if (name := one_name(f[0])) not in for_us and self._may_go_on(name)),
+            fields=onward,
+            brings_key=any(name.lower() in CREDENTIAL_FIELDS for name, _ in onward),
             onward={},
         )
 

@@ -1,5 +1,6 @@
 """The addons, made from the settings and put in order. The order is the behaviour."""
 
+import asyncio
 import getpass
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from identities.verifier import Verifier, verifier_from
 from policies.rules import rulebook_from
 from settings.schema import Settings
 from storage.journal.writing import Journal
+from upstreams.provider_credentials import Upstreams, upstreams_from
+from upstreams.standing import FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +29,15 @@ class Pipeline:
     door: LaneDoor
     journal: Journal
     verifier: Verifier
+    upstreams: Upstreams
 
     async def start(self) -> None:
-        """Ready to decide: the keys of the issuers are here, or on their way."""
-        await self.verifier.start()
+        """Ready to decide: the keys of the issuers and for the providers are here, or on their way."""
+        await asyncio.gather(self.verifier.start(), self.upstreams.start())
 
     async def stop(self) -> None:
         """Call it when no flow is open any more: what is not in the journal by then is lost."""
-        await self.verifier.stop()
+        await asyncio.gather(self.verifier.stop(), self.upstreams.stop())
         self.journal.close()
 
 
@@ -59,6 +63,8 @@ def pipeline_from(settings: Settings) -> Pipeline:
         file_limit=settings.storage.journal_file,
         limit=settings.storage.journal_limit,
     )
+    credentials = CredentialNames(settings.data_dir)
+    upstreams = upstreams_from(settings.providers, name=credentials.name, state_file=journal.directory / FILE)
     rules = rulebook_from(settings.policies, settings.profile)
     closer = ExchangeCloser(open_exchanges, journal, node=settings.node, policy=rules.digest)
     gate = AccessGate(
@@ -75,9 +81,9 @@ def pipeline_from(settings: Settings) -> Pipeline:
             strict=gateway,
         ),
         rules=rules,
-        router=UpstreamRouter(settings.providers, own_keys_pass=not gateway),
+        router=UpstreamRouter(upstreams, own_keys_pass=not gateway),
         closer=closer,
-        credentials=CredentialNames(settings.data_dir),
+        credentials=credentials,
         local_user=None if gateway else Principal(getpass.getuser(), None, None, "local"),
         wait_for_disk=blocking,
         body_limit=settings.limits.body,
@@ -90,4 +96,4 @@ def pipeline_from(settings: Settings) -> Pipeline:
         capture_limit=settings.storage.capture_limit,
     )
     # The gate first: it puts each exchange on the books. The closer last: it takes it off.
-    return Pipeline((gate, tee, closer), LaneDoor(gate, open_exchanges), journal, verifier)
+    return Pipeline((gate, tee, closer), LaneDoor(gate, open_exchanges), journal, verifier, upstreams)

@@ -126,10 +126,10 @@ def _examined(
     chain: Sequence[bytes],
 ) -> tuple[str | None, "Examination"]:
     """The code of what the gate has against the head as such, and what it says of the identity."""
-    from addons.credentials import KEY_HEADERS
     from identities.entries import UnusableEntries, entries_from
     from identities.examination import Shown, examine
     from identities.verifier import verifier_of
+    from upstreams.api_key import KEY_FIELDS
     from wire.request_head import fields_problem
 
     logging.getLogger("identities").addHandler(logging.NullHandler())  # the checks say what a log would
@@ -146,7 +146,7 @@ def _examined(
     problem = fields_problem(fields, identity_headers=verifier_of(entries).strip, strict=settings.profile == "gateway")
     dialect = settings.providers[called].dialect or "openai"
     counting = None if where.issuers is None else frozenset(where.issuers)
-    shown = Shown(fields, KEY_HEADERS[dialect], chain, counting)
+    shown = Shown(fields, KEY_FIELDS[dialect], chain, counting)
     return problem, asyncio.run(examine(shown, entries, time.time()))
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from storage.journal.reading import JournalFile
+    from upstreams.standing import CredentialState
 
 
 @dataclass(slots=True)
@@ -43,13 +44,17 @@ class Status:
     waiting: int
     lag_s: float
     journal: list[BootStatus]
+    provider_keys: list["CredentialState"]  # as the worker that sees them worst says
 
 
 def status(
     config: Config = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Say whether Sekisho runs, how far the record is, and how much of the journal waits to be recorded."""
+    """Say whether Sekisho runs, how far the record is, and how much of the journal waits to be recorded.
+
+    Provider keys that cannot be read, or that the provider refuses, are named.
+    """
     import msgspec
 
     from cli.terminal import out, write_json
@@ -70,7 +75,7 @@ def status_of(data_dir: Path) -> Status:
     Raises:
         StoreProblem: there is a record, and it cannot be read.
     """
-    from storage.journal.files import bytes_of, is_held, journal_dir
+    from storage.journal.files import bytes_of, is_alive, is_held, journal_dir
     from storage.journal.reading import boots
     from storage.sqlite.driver import audit_path, open_for_reading
 
@@ -93,7 +98,27 @@ def status_of(data_dir: Path) -> Status:
         waiting=sum(boot.waiting for boot in journal),
         lag_s=max((boot.lag_s for boot in journal), default=0.0),
         journal=journal,
+        provider_keys=_provider_keys([directory for directory in boots(journal_dir(data_dir)) if is_alive(directory)]),
     )
+
+
+_BY_GRAVITY = ("ready", "refused", "missing")
+
+
+def _provider_keys(running: list[Path]) -> "list[CredentialState]":
+    from upstreams.standing import FILE, read_standing
+
+    worst: dict[tuple[str, str], CredentialState] = {}
+    for directory in running:
+        for found in read_standing(directory / FILE):
+            known = worst.get(where := (found.provider, found.label))
+            if known is None or _gravity(found) > _gravity(known):
+                worst[where] = found
+    return list(worst.values())
+
+
+def _gravity(found: "CredentialState") -> tuple[int, bool]:
+    return _BY_GRAVITY.index(found.state), found.problem is not None
 
 
 def _boot(directory: Path, record: sqlite3.Connection | None) -> BootStatus:
@@ -179,6 +204,14 @@ def _page(found: Status, data_dir: Path) -> "list[Text]":
             + (f", {found.lag_s:.1f} s behind" if found.waiting else "")
         ),
     ]
+    for key in found.provider_keys:
+        if key.state != "ready" or key.problem is not None:
+            why = key.problem or {"refused": "the provider answers 401, and another key is used"}.get(key.state, "")
+            lines.append(
+                Text(
+                    f"  key       {key.provider} {key.label}: {key.state}" + (f", {visible(why)}" if why else ""), "red"
+                )
+            )
     for boot in found.journal:
         alive = "worker alive" if boot.alive else "worker gone"
         lines.append(

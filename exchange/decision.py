@@ -25,12 +25,13 @@ type Decision = Allow | Deny
 @dataclass(frozen=True, slots=True)
 class Code:
     """What a caller is told: HTTP status, the error `type` of the OpenAI shape, one plain sentence, and whether
-    trying again can help (`x-should-retry`, which the official SDKs obey)."""
+    trying again can help (`x-should-retry`, which the official SDKs obey), and after how many seconds."""
 
     status: int
     type: str
     message: str
     retry: bool = False
+    retry_after: int | None = None
 
 
 _BAD = "invalid_request_error"
@@ -92,6 +93,9 @@ CODES: dict[str, Code] = {
     "overloaded": Code(503, _OURS, "Too many connections at the moment.", retry=True),
     "shutting_down": Code(503, _OURS, "The checkpoint is shutting down.", retry=True),
     # the other side
+    "upstream_credential_unavailable": Code(
+        503, _OURS, "The checkpoint's own key for the provider cannot be had at the moment.", retry=True, retry_after=5
+    ),
     "upstream_unreachable": Code(502, _OURS, "The checkpoint could not reach the provider.", retry=True),
     "upstream_timeout": Code(504, _OURS, "The provider did not answer in time.", retry=True),
 }

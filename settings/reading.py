@@ -65,19 +65,21 @@ def parse_settings(text: str, *, source: str = "settings") -> Settings:
     except ValidationError as invalid:
         problems = [line for error in invalid.errors() for line in _problem(error)]
         raise SettingsProblems(source, list(dict.fromkeys(problems))) from None
-    if problems := unreadable_secrets(settings):
+    if problems := lacking(settings):
         raise SettingsProblems(source, problems)
     return settings
 
 
-def unreadable_secrets(settings: Settings) -> list[str]:
-    """Each secret that is named but cannot be read, by path."""
-    named: list[tuple[str, Secret | None]] = [
-        (f"providers.{name}.api_key", provider.api_key) for name, provider in settings.providers.items()
-    ]
+def lacking(settings: Settings) -> list[str]:
+    """What is named but cannot be had on this machine (secrets that cannot be read), each by its path."""
+    said = [f"providers.{name}.{why}" for name, provider in settings.providers.items() for why in provider.problems()]
     for i, issuer in enumerate(settings.identity.issuers):
-        named += [(f"identity.issuers[{i}].{f}", v) for f, v in issuer if isinstance(v, Secret)]
-    return [f"{path} {why}" for path, secret in named if secret is not None and (why := secret.problem())]
+        said += [
+            f"identity.issuers[{i}].{name} {why}"
+            for name, secret in issuer
+            if isinstance(secret, Secret) and (why := secret.problem())
+        ]
+    return said
 
 
 def _yaml_problem(broken: YAMLError) -> str:

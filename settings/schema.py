@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from settings.credentials import ProviderCredentials
 from settings.domains import domain_problem
 from settings.issuers import IssuerSettings, issuer_problems
-from settings.secrets import Secret
 from settings.units import Duration, Size
 
 Profile = Literal["local", "gateway"]
@@ -76,12 +76,11 @@ def _listeners(given: object) -> object:
     return [{"address": given}] if isinstance(given, str) else given
 
 
-class Provider(_Section):
+class Provider(ProviderCredentials):
     """One provider of an API: where it is, which dialect it speaks, with which key we call it."""
 
     upstream: str
     dialect: Dialect | None = None
-    api_key: Secret | None = None
     insecure_upstream: bool = False
     ca_file: Path | None = None
 
@@ -259,6 +258,14 @@ class Settings(_Section):
             for i, issuer in enumerate(self.identity.issuers)
             if issuer.kind == "mtls"
             and not any(one.tls and (one.issuers is None or issuer.name in one.issuers) for one in self.listen)
+        ]
+        rules = {rule.name for rule in self.policies.rules}
+        problems += [
+            f"providers.{name}.keys[{i}].rules names {rule}, which is not under policies.rules"
+            for name, provider in self.providers.items()
+            for i, key in enumerate(provider.keys)
+            for rule in key.rules
+            if rule not in rules
         ]
         if self.profile == "gateway":
             if not self.identity.issuers:

@@ -1,6 +1,7 @@
 """Secrets come from the environment or from a file, never from the settings themselves, and are never echoed."""
 
 import os
+import stat
 from pathlib import Path
 from typing import Self
 
@@ -30,6 +31,11 @@ class Secret(BaseModel):
             raise ValueError("needs exactly one of env and file, as in {env: OPENAI_API_KEY}")
         return self
 
+    @property
+    def source(self) -> str:
+        """Where it comes from, for people and logs."""
+        return f"the environment variable {self.env}" if self.env is not None else f"the file {self.file}"
+
     def problem(self) -> str | None:
         """What keeps this secret from being read, with the remedy; None when it can be read."""
         if self.env is not None:
@@ -39,9 +45,13 @@ class Secret(BaseModel):
         assert self.file is not None
         try:
             empty = not self.file.read_text(encoding="utf-8").strip()
+            mode = self.file.stat().st_mode
         except (OSError, UnicodeDecodeError) as cannot:
             why = cannot.strerror if isinstance(cannot, OSError) else "it is not text"
             return f"names the file {self.file}, which cannot be read: {why}"
+        if mode & stat.S_IWOTH:
+            # Whoever puts in a key of their own reads our calls in an account of their own.
+            return f"names the file {self.file}, which everybody may write. Take that right away: chmod o-w {self.file}"
         return f"names the file {self.file}, which is empty" if empty else None
 
     def read(self) -> str:
@@ -55,4 +65,7 @@ class Secret(BaseModel):
         if self.env is not None:
             return os.environ[self.env].strip()
         assert self.file is not None
-        return self.file.read_text(encoding="utf-8").strip()
+        try:
+            return self.file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):  # since it was looked at
+            raise ValueError(f"names the file {self.file}, which cannot be read any more") from None

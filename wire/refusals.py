@@ -47,6 +47,8 @@ def refusal_body(dialect: Dialect, code: str, request_id: str) -> tuple[int, dic
         "x-request-id": request_id,
         "x-should-retry": "true" if meaning.retry else "false",
     }
+    if meaning.retry_after is not None:
+        headers["retry-after"] = str(meaning.retry_after)
     if meaning.status == 401:
         headers["www-authenticate"] = "Bearer"
     error: dict[str, Json] = {"message": meaning.message, "type": meaning.type, "param": None, "code": code}

@@ -17,6 +17,10 @@ class Door(Protocol):
     def refuse(self, flow: http.HTTPFlow, code: str) -> None:
         """A fault found after the head was read: sets `flow.response`. The `response` or `error` hook follows."""
 
+    def again(self, flow: http.HTTPFlow) -> bool:
+        """The upstream answered 401, and nobody has seen that yet. True: `flow.request` was changed, and is to be sent
+        once more; what comes then is the answer."""
+
     def refusal(self, code: str) -> http.Response:
         """The answer to a fault without a flow: a head that could not be read, or too many connections."""
 
@@ -44,6 +48,9 @@ class OpenDoor:
 
     def refuse(self, flow: http.HTTPFlow, code: str) -> None:
         flow.response = answer_for(code)
+
+    def again(self, flow: http.HTTPFlow) -> bool:  # noqa: ARG002 - it changes nothing
+        return False
 
     def refusal(self, code: str) -> http.Response:
         return answer_for(code)

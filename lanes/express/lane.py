@@ -189,6 +189,14 @@ class Lane:
         if flow.response is None or flow.response is before:
             flow.response = answer_for(code)
 
+    def again(self, flow: http.HTTPFlow) -> bool:
+        """Is a request that was answered 401 to be sent once more? A door that fails says no."""
+        try:
+            return self._door.again(flow)
+        except Exception:
+            log.exception("The door failed; the answer goes on as it is.")
+            return False
+
     def refusal(self, code: str) -> http.Response:
         try:
             return self._door.refusal(code)

@@ -32,6 +32,7 @@ class Passage:
     """
 
     __slots__ = (
+        "_again",
         "_begun",
         "_bodiless",
         "_delivery",
@@ -60,7 +61,7 @@ class Passage:
         self.method = head.method
         self.upstream: Upstream | None = None
         self._head = head
-        self._begun = self._ended = self._gone = self._pending = False
+        self._again = self._begun = self._ended = self._gone = self._pending = False
         self._keep = True
         self._kind: Kind | None = None
         host, port = caller.destination
@@ -147,6 +148,15 @@ class Passage:
         message, self._message = self._message, b""
         upstream.send(self, message)
 
+    def _send_again(self) -> None:
+        """The request as it is now, once. The answer to the first is nobody's, nor is its connection used again: what
+        is left of it need not be read."""
+        self._again = True
+        assert self.upstream is not None
+        self.upstream.abandon()
+        self.upstream = None
+        self._forward()
+
     # -- an answer of our own ----------------------------------------------------------------------------------------
 
     def refuse(self, code: str) -> None:
@@ -192,6 +202,9 @@ class Passage:
     def reply(self, head: ReplyHead, raw: bytes, walk: Walk, bodiless: bool) -> bool:
         """The reply's head, `raw` with its empty line. False: a hook waits, and `upstream.go_on` will be called."""
         flow = self.flow
+        if head.status == 401 and not self._again and self.caller.lane.again(flow):
+            self._send_again()
+            return True
         flow.response = pinned.response(head.version, head.status, head.reason, head.fields, time.time())
         self._reply = head
         self._raw_head = raw

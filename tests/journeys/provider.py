@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -96,9 +96,11 @@ def failure(status: int, code: str, *, fields: tuple[tuple[str, str], ...] = ())
 
 @dataclass(slots=True)
 class Provider:
-    """Runs in a thread of its own; use it as a context manager."""
+    """Runs in a thread of its own; use it as a context manager. `choose` takes the place of `answer` where what comes
+    back depends on what was asked."""
 
     answer: Answer = field(default_factory=completion)
+    choose: Callable[[Received], Answer] | None = None
     received: list[Received] = field(default_factory=list)
     raw: list[bytes] = field(default_factory=list)
     connections: int = 0
@@ -157,8 +159,10 @@ class Provider:
                 body += (await reader.readexactly(size + 2))[:-2]
             await reader.readuntil(b"\r\n")
         self.raw.append(head + body)
-        self.received.append(Received(method, target, fields, body))
-        return await self._send(self.answer, reader, writer)
+        received = Received(method, target, fields, body)
+        self.received.append(received)
+        answer = self.choose(received) if self.choose is not None else self.answer
+        return await self._send(answer, reader, writer)
 
     async def _send(self, answer: Answer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         chunks = list(answer.chunks)
