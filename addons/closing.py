@@ -12,6 +12,7 @@ from mitmproxy import http
 from addons.credentials import shown_query
 from addons.flows import Destination, OpenExchange, OpenExchanges
 from addons.heads import Head
+from addons.safety import CHANGED
 from exchange.decision import CODES, Decision, Deny
 from storage.journal.rows import Arrivals, Closing, Intent, Observed
 from storage.journal.writing import Journal
@@ -105,6 +106,7 @@ class ExchangeCloser:
             call.operation if call else head.route.api.operation,
             shown(call.request_model) if call else None,
             call.stream if call else False,
+            CHANGED if seen.onward_body is not None and denied is None else (),
         )
 
     # -- the closing ------------------------------------------------------------------------------------------------

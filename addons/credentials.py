@@ -1,10 +1,9 @@
 """How the record and the log name the keys of callers and providers without holding them."""
 
 import hmac
-import os
-import secrets
 from pathlib import Path
 
+from identities.private_file import kept_secret
 from upstreams.credential import CREDENTIAL_FIELDS
 
 _SECRET_PARAMETERS = frozenset(
@@ -27,16 +26,8 @@ class CredentialNames:
     """Names a provider key by a keyed hash: the same key, the same name; the name gives nothing away."""
 
     def __init__(self, data_dir: Path) -> None:
-        path = data_dir / "keys" / "credential-names.key"
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            self._key = path.read_bytes()
-        else:
-            self._key = secrets.token_bytes(32)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(self._key)
+        """Raises OSError, UnusableKey as `kept_secret`."""
+        self._key = kept_secret(data_dir / "keys" / "credential-names.key")
 
     def of(self, fields: tuple[tuple[bytes, bytes], ...]) -> str | None:
         """The name of the key in these header fields, or None when there is none."""

@@ -54,6 +54,7 @@ class OpenExchange:
     shown: Credential | None = None  # what we show the provider
     refused: Credential | None = None  # what we showed before, and the provider answered 401 to
     call: Call | None = None
+    onward_body: bytes | None = None  # what the provider gets in place of what the caller sent; None: just that
     spent: float = 0.0  # seconds in us, waiting for the caller's bytes excluded
     asked: float | None = None  # monotonic: the request's last byte was in
     number: int = 0  # of its intent among this boot's, from 1

@@ -20,6 +20,7 @@ from addons.credentials import CredentialNames
 from addons.flows import UNDECIDED, OpenExchange, OpenExchanges
 from addons.heads import Head, Heads
 from addons.refusals import refusal
+from addons.safety import SafetyIdentifiers
 from addons.upstream import UpstreamRouter
 from exchange.call import Call
 from exchange.decision import Allow, Deny
@@ -49,6 +50,7 @@ class AccessGate:
         router: UpstreamRouter,
         closer: ExchangeCloser,
         credentials: CredentialNames,
+        safety: SafetyIdentifiers | None,
         local_user: Principal | None,
         wait_for_disk: bool,
         body_limit: int,
@@ -61,6 +63,7 @@ class AccessGate:
         self._router = router
         self._closer = closer
         self._credentials = credentials
+        self._safety = safety
         self._local_user = local_user  # the local profile: who calls when nobody proves to be anybody
         self._strict = local_user is None
         self._wait_for_disk = wait_for_disk
@@ -120,12 +123,18 @@ class AccessGate:
         body = flow.request.data.content or b""
         if len(body) > _LARGE:
             return self._pass_large(flow, seen, body)
-        return self._pass(flow, seen, self._read(seen, body))
+        return self._pass(flow, seen, self._understood(flow, seen, body))
 
     async def _pass_large(self, flow: http.HTTPFlow, seen: OpenExchange, body: bytes) -> None:
         loop = asyncio.get_running_loop()
-        call = await loop.run_in_executor(self._pool, self._read, seen, body)
+        call = await loop.run_in_executor(self._pool, self._understood, flow, seen, body)
         await self._pass(flow, seen, call)
+
+    def _understood(self, flow: http.HTTPFlow, seen: OpenExchange, body: bytes) -> Call | Deny:
+        call = self._read(seen, body)
+        if self._safety is not None and not isinstance(call, Deny):
+            return self._safety.put_in(seen, flow.request.data.method.decode("ascii", "replace"), body) or call
+        return call
 
     def _read(self, seen: OpenExchange, body: bytes) -> Call | Deny:
         head = seen.head_in

@@ -10,6 +10,7 @@ from addons.destinations import Destinations
 from addons.flows import OpenExchanges
 from addons.gate import AccessGate, LaneDoor
 from addons.heads import Heads
+from addons.safety import safety_identifiers_from
 from addons.tee import StreamTee
 from addons.upstream import UpstreamRouter
 from exchange.principal import Principal
@@ -47,6 +48,7 @@ def pipeline_from(settings: Settings) -> Pipeline:
     Raises:
         OSError, sqlite3.Error: the data directory cannot be written.
         UnusableEntries: issuers that cannot be used.
+        UnusableKey: a key of our own that cannot be used.
     """
     gateway = settings.profile == "gateway"
     blocking = settings.on_failure == "block"
@@ -84,6 +86,7 @@ def pipeline_from(settings: Settings) -> Pipeline:
         router=UpstreamRouter(upstreams, own_keys_pass=not gateway),
         closer=closer,
         credentials=credentials,
+        safety=safety_identifiers_from(settings.providers, settings.data_dir, strict=gateway),
         local_user=None if gateway else Principal(getpass.getuser(), None, None, "local"),
         wait_for_disk=blocking,
         body_limit=settings.limits.body,

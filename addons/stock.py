@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from addons.pipeline import Pipeline, pipeline_from
 from identities.entries import UnusableEntries
+from identities.private_file import UnusableKey
 from settings.reading import SettingsProblems, read_settings, settings_path
 
 _GATEWAY = (
@@ -60,6 +61,8 @@ def stock_addons() -> list[object]:
         pipeline = pipeline_from(settings)
     except UnusableEntries as problems:
         _refuse(str(SettingsProblems(str(config), list(problems.problems))))
+    except UnusableKey as unusable:
+        _refuse(str(unusable))
     return [*pipeline.addons, StockRecorder(pipeline, config)]
 
 

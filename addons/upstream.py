@@ -48,7 +48,11 @@ class UpstreamRouter:
         if known is None or known[0] is not shown:
             known = head.onward[carriers] = shown, _onward(head, carriers, shown)
         data = flow.request.data
-        data.headers.fields = known[1] + framing(data.headers.fields)
+        if seen.onward_body is None:
+            data.headers.fields = known[1] + framing(data.headers.fields)
+        else:
+            data.content = seen.onward_body
+            data.headers.fields = (*known[1], (b"Content-Length", b"%d" % len(seen.onward_body)))
         data.scheme = destination.scheme.encode()
         data.host = destination.host
         data.port = destination.port

@@ -52,6 +52,7 @@ def worker(config: Path, number: int, ready: int | None) -> int:
     """Decide, forward, copy. Returns the exit code."""
     from addons.pipeline import pipeline_from
     from identities.entries import UnusableEntries
+    from identities.private_file import UnusableKey
     from lanes.worker import CannotListen, run
 
     _name(f"worker-{number}")
@@ -62,7 +63,7 @@ def worker(config: Path, number: int, ready: int | None) -> int:
     except UnusableEntries as unusable:  # a file changed since the supervisor looked
         log.error("%s", SettingsProblems(str(config), list(unusable.problems)))
         return _CANNOT_START
-    except (SettingsProblems, CannotListen) as cannot:
+    except (SettingsProblems, CannotListen, UnusableKey) as cannot:
         log.error("%s", cannot)
         return _CANNOT_START
     return 0

@@ -82,6 +82,7 @@ class Provider(ProviderCredentials):
     upstream: str
     dialect: Dialect | None = None
     insecure_upstream: bool = False
+    safety_identifier: bool = False
     ca_file: Path | None = None
 
     @field_validator("upstream")
@@ -239,6 +240,8 @@ class Settings(_Section):
             dialect = provider.dialect or BUILT_IN.get(name)
             if dialect is None:
                 raise ValueError(f"{name} needs a dialect: one of {', '.join(sorted(set(BUILT_IN.values())))}")
+            if provider.safety_identifier and dialect != "openai":
+                raise ValueError(f"{name} has safety_identifier, which is a field of OpenAI's API alone. Take it out")
             known[name] = provider.model_copy(update={"dialect": dialect})
         return known
 

@@ -145,3 +145,11 @@ def test_client_certificates_need_a_listener_with_tls_where_they_count() -> None
         assert "identity.issuers[0] takes client certificates, and no listener where it counts has tls" in said(without)
     identity = "identity: {issuers: [{name: people, kind: mtls, ca_file: ca.pem}]}"
     assert parse_settings(f"listen: [{{address: '127.0.0.1:8080', {tls}}}]\n{identity}").identity.issuers
+
+
+def test_safety_identifier_is_for_openais_api_alone() -> None:
+    (said,) = problems("providers: {anthropic: {upstream: 'https://a.example', safety_identifier: true}}")
+    assert "anthropic has safety_identifier, which is a field of OpenAI's API alone" in said
+    assert parse_settings(
+        "providers: {groq: {upstream: 'https://a.example', dialect: openai, safety_identifier: true}}"
+    ).providers["groq"]
