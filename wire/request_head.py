@@ -36,8 +36,12 @@ FOR_ALL: Final = frozenset(
 _BAD_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _BAD_NAME: Final = re.compile(rb"[^!#$%&'*+\-.^`|~0-9A-Za-z]")  # a token (RFC 9110 §5.6.2) without the underscore
 _BAD_PATH: Final = re.compile(
-    r"[^\x21-\x7e]|[\\#;]|//|/\.{1,2}(/|$)|%(2e|2f|5c|25|00|3b)|%(?![0-9a-f]{2})", re.IGNORECASE
+    r"[^\x21-\x7e]|[\\#;]|//|/\.{1,2}(/|$)|%(2e|2f|5c|25|3b|[01][0-9a-f]|7f)|%(?![0-9a-f]{2})", re.IGNORECASE
 )
+
+_CHARSET: Final = re.compile(rb";[ \t]*charset[ \t]*=[ \t]*(\"[^\"]*\"|[^;\s]*)", re.IGNORECASE)
+_UTF8: Final = frozenset({b"utf-8", b"utf8", b"us-ascii"})
+"""Character sets of a body that are what our reader takes it for (RFC 8259 §8.1); every other is a second reading."""
 
 
 def target_problem(method: str, target: str, http_version: str, *, absolute: bool, strict: bool) -> str | None:
@@ -80,6 +84,8 @@ def fields_problem(
         if low in seen and (low in _ONCE or low in identity_headers):
             return "duplicate_header"
         seen.add(low)
+        if low == b"content-type" and any(c.strip(b'"').lower() not in _UTF8 for c in _CHARSET.findall(value)):
+            return "media_type_not_supported"
         if low == b"trailer":
             return "trailers_not_supported"
     if upgrade and b"upgrade" in connection:

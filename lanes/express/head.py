@@ -152,6 +152,8 @@ def parse_request(head: bytes, most_fields: int) -> RequestHead:
         authority, path = target, b""
     elif not target.startswith(b"/") and (absolute := _ABSOLUTE.fullmatch(target)):
         scheme, authority, path = absolute.groups()
+        if not authority:
+            raise HeadProblem("bad_request")  # http:///path names nobody (RFC 9110 §4.2.1)
         path = path if path.startswith(b"/") else b"/" + path
     length: int | None = None
     chunked = expects = False

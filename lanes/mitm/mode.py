@@ -1,15 +1,19 @@
 """A reverse mode of our own on mitmproxy's layers: TCP only, one port shared by all workers."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 from mitmproxy import ctx
-from mitmproxy.proxy import layers, mode_servers, mode_specs
+from mitmproxy.proxy import layer, mode_servers, mode_specs
 from mitmproxy.proxy.context import Context
-from mitmproxy.proxy.layer import Layer
 
 from lanes.express.lane import Lane
 from lanes.express.tls import UnreadableCertificate, describe
+from lanes.express.writing import whole_message
+from lanes.mitm import hardening
+from lanes.mitm.hardening import CheckpointHandler
+from lanes.mitm.lane import MitmLane
 
 _BACKLOG = 4096
 
@@ -19,33 +23,69 @@ class CheckpointMode(mode_specs.ReverseMode):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.transport_protocol = "tcp"
+        if self.scheme not in ("http", "https"):
+            raise ValueError(f"the mitm lane speaks http and https, not {self.scheme}")
+        self.__dict__["transport_protocol"] = mode_specs.TCP  # the dataclass is frozen
 
 
 class CheckpointInstance(mode_servers.AsyncioServerInstance[CheckpointMode]):
-    """Registers itself for its mode by being defined."""
+    """Registers itself for its mode by being defined. The express lane's Lane, which holds the door and the limits of
+    both lanes, must be among the master's addons; MitmLane is added behind all others with the first listener."""
 
-    def make_top_layer(self, context: Context) -> Layer:
-        return layers.modes.ReverseProxy(context)
+    def make_top_layer(self, context: Context) -> layer.Layer:
+        raise NotImplementedError("CheckpointHandler brings its own")
 
     async def listen(self, host: str, port: int) -> list[asyncio.Server]:  # type: ignore[override] # a narrower list
-        """TLS is ended here, by the listener's own certificate: mitmproxy's layer would show one of its own making."""
-        lane: Lane | None = ctx.master.addons.get(Lane.name)
-        if lane is None:
+        """TLS is ended here, by the listener's own certificate: mitmproxy's layer would show one of its own making.
+
+        Raises OSError as `start_server` does, RuntimeError without a Lane.
+        """
+        keeper: Lane | None = ctx.master.addons.get(Lane.name)
+        if keeper is None:
             raise RuntimeError("add a Lane to the master before a checkpoint listener")
-        tls = lane.listener_tls(host, port)
-        return [await asyncio.start_server(self.handle_stream, host, port, reuse_port=True, backlog=_BACKLOG, ssl=tls)]
+        hardening.install()
+        lane = ctx.master.addons.get(MitmLane.name)
+        if lane is None:
+            lane = MitmLane(keeper)
+            ctx.master.addons.add(lane)
+        self._lane: MitmLane = lane
+        server = await asyncio.start_server(
+            self.handle_stream,
+            host or None,
+            port,
+            reuse_port=True,
+            backlog=_BACKLOG,
+            ssl=keeper.listener_tls(host, port),
+        )
+        lane.watch()
+        return [server]
 
     async def handle_stream(self, reader: Any, writer: Any = None) -> None:
-        """As mitmproxy's own, with what the handshake said of the caller filled in."""
-        handler = mode_servers.ProxyConnectionHandler(ctx.master, reader, writer, ctx.options, self.mode)
+        """As mitmproxy's own, for those who are admitted; with what the TLS handshake said of the caller filled in."""
+        lane = self._lane
+        if lane.is_full:
+            await self._turn_away(reader, writer, "overloaded")
+            return
+        handler = CheckpointHandler(ctx.master, reader, writer, ctx.options, self.mode, lane.keeper)
         secured = writer.get_extra_info("ssl_object")
         if secured is not None:
             try:
                 describe(handler.client, secured)
             except UnreadableCertificate:
-                writer.close()
+                await self._turn_away(reader, writer, "bad_request")
                 return
-        handler.layer = self.make_top_layer(handler.layer.context)
-        with self.manager.register_connection(handler.client.id, handler):
+        with self.manager.register_connection(handler.client.id, handler), lane.admitted(handler):
             await handler.handle_client()
+
+    async def _turn_away(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, code: str) -> None:
+        """Answer, then read on for a while and drop it: closing at once could take the answer back (RFC 9112 §9.6)."""
+        keeper = self._lane.keeper
+        left = keeper.limits.linger_bytes
+        with contextlib.suppress(OSError, TimeoutError):  # it left, or stayed too long: closed either way
+            async with asyncio.timeout(keeper.limits.linger_seconds):
+                writer.write(whole_message(keeper.refusal(code), b"", close=True))
+                if writer.can_write_eof():
+                    writer.write_eof()
+                while left > 0 and (data := await reader.read(65536)):
+                    left -= len(data)
+        writer.close()

@@ -19,6 +19,11 @@ def test_a_request_is_read_as_it_came() -> None:
     assert head.fault is None
 
 
+def test_an_absolute_target_that_names_nobody_is_no_target() -> None:
+    with pytest.raises(HeadProblem, match="bad_request"):
+        parse_request(b"GET http:///v1 HTTP/1.1\r\nHost: h", 200)
+
+
 @pytest.mark.parametrize(
     ("fields", "keep"),
     [

@@ -43,6 +43,10 @@ GOOD = (
         ("GET", "/v1/a;b", "HTTP/1.1", False, "bad_path"),
         ("GET", "/v1/a%zz", "HTTP/1.1", False, "bad_path"),
         ("GET", "/v1/a%00", "HTTP/1.1", False, "bad_path"),
+        ("GET", "/v1/a%0d%0aX:y", "HTTP/1.1", False, "bad_path"),
+        ("GET", "/v1/a%1B", "HTTP/1.1", False, "bad_path"),
+        ("GET", "/v1/a%7f", "HTTP/1.1", False, "bad_path"),
+        ("GET", "/v1/a%20b%C3%A9", "HTTP/1.1", False, None),
         ("GET", "/v1/é", "HTTP/1.1", False, "bad_path"),
         ("GET", "/v1/a?b#c", "HTTP/1.1", False, "bad_path"),
         ("GET", "/v1/a?b c", "HTTP/1.1", False, "bad_path"),
@@ -87,6 +91,27 @@ def test_request_lines(method: str, target: str, version: str, absolute: bool, c
 )
 def test_header_fields(more: tuple[tuple[bytes, bytes], ...], code: str | None) -> None:
     assert fields_problem(GOOD + more, identity_headers=IDENTITY, strict=True) == code
+
+
+@pytest.mark.parametrize(
+    ("content_type", "code"),
+    [
+        (b"application/json", None),
+        (b"application/json; charset=utf-8", None),
+        (b'application/json;charset="UTF-8"', None),
+        (b"application/json; charset=us-ascii", None),
+        (b"multipart/form-data; boundary=charset", None),
+        (b"application/json; charset=utf-7", "media_type_not_supported"),
+        (b'application/json ; Charset = "utf-16"', "media_type_not_supported"),
+        (b"application/json; charset=utf-8; charset=utf-7", "media_type_not_supported"),
+        (b"application/json; charset=", "media_type_not_supported"),
+    ],
+)
+def test_a_body_is_in_utf8_or_says_nothing(content_type: bytes, code: str | None) -> None:
+    fields = ((b"Host", b"a"), (b"Content-Type", content_type))
+
+    assert fields_problem(fields, identity_headers=IDENTITY, strict=True) == code
+    assert fields_problem(fields, identity_headers=IDENTITY, strict=False) is None
 
 
 def test_a_laptop_refuses_only_what_cannot_be_forwarded() -> None:

@@ -1,0 +1,26 @@
+"""What the mitm lane asks of whoever keeps the door; the express lane's Lane answers it, so that both lanes agree."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from mitmproxy import http
+
+from lanes.express.limits import Limits
+
+
+class Keeper(Protocol):
+    """The door and the limits. None of these raises; codes are those of exchange.decision.CODES."""
+
+    limits: Limits
+    draining: bool
+    now: Callable[[], float]
+    """Monotonic seconds."""
+
+    def is_settled(self, flow: http.HTTPFlow) -> bool:
+        """After `requestheaders`: is `flow.response` final, so that the request's body need not be read?"""
+
+    def refuse(self, flow: http.HTTPFlow, code: str) -> None:
+        """Sets `flow.response` to the refusal; the `response` or `error` hook follows."""
+
+    def refusal(self, code: str) -> http.Response:
+        """The answer to a fault without a flow: a head that could not be read, or too many connections."""

@@ -1,0 +1,119 @@
+"""The mitm lane as an addon: the second line behind the gate, and the clock of its connections."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterator
+
+from mitmproxy import ctx, exceptions, http, tcp, udp
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+
+from lanes.mitm.hardening import CheckpointHandler
+from lanes.mitm.keeper import Keeper
+from lanes.mitm.options import FIXED
+
+log = logging.getLogger(__name__)
+
+type Granted = tuple[bytes, str, int]
+"""Scheme, host and port that the gate set on a request it let pass."""
+
+
+class MitmLane:
+    """Must be the last of the addons: it sees what the others made of each request.
+
+    Whatever way a request may have found past the gate (a tunnel, a stream, raw bytes), it finds no connection here:
+    an upstream is dialled only for a request whose door was shut by the gate and opened by it, and only where the
+    gate sent it.
+    """
+
+    name = "mitm_lane"
+
+    def __init__(self, keeper: Keeper) -> None:
+        self.keeper = keeper
+        self._granted: dict[str, Granted] = {}
+        self._handlers: set[CheckpointHandler] = set()
+        self._ticker: asyncio.TimerHandle | None = None
+
+    # -- the second line --------------------------------------------------------------------------------------------
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        self._granted.pop(flow.client_conn.id, None)
+        if flow.response is None:
+            log.error("No gate has shut the door on a request: refused.")
+            self.keeper.refuse(flow, "checkpoint_error")
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        if flow.response is not None:
+            return
+        data = flow.request.data
+        # What was asked of us has been answered; the provider would answer it once more (RFC 9110 §10.1.1).
+        data.headers.fields = tuple([field for field in data.headers.fields if field[0].lower() != b"expect"])
+        self._granted[flow.client_conn.id] = (data.scheme, data.host, data.port)
+
+    def server_connect(self, data: ServerConnectionHookData) -> None:
+        server, granted = data.server, self._granted.get(data.client.id)
+        server.error = "the gate did not ask for this connection"  # shut first, as the gate's own door
+        asked = (b"https" if server.tls else b"http", *(server.address or ())[:2])
+        if granted is None or asked != granted or server.via is not None or server.transport_protocol != "tcp":
+            log.error("Stopped a connection that the gate did not ask for, to %s.", server.address)
+            return
+        if server.tls:
+            server.sni = granted[1]  # never the caller's
+        server.error = None
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        self._granted.pop(flow.client_conn.id, None)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        self._granted.pop(flow.client_conn.id, None)
+
+    def tcp_start(self, flow: tcp.TCPFlow) -> None:
+        flow.kill()
+
+    def tcp_message(self, flow: tcp.TCPFlow) -> None:
+        flow.messages[-1].content = b""  # a killed flow still carries on what is left in it
+
+    def udp_start(self, flow: udp.UDPFlow) -> None:
+        flow.kill()
+
+    def udp_message(self, flow: udp.UDPFlow) -> None:
+        flow.messages[-1].content = b""
+
+    def configure(self, updated: set[str]) -> None:
+        """mitmproxy's hook. Raises OptionsError, which takes the change back, for an option that opens a way past."""
+        for name in sorted(updated & FIXED.keys()):
+            if (value := getattr(ctx.options, name)) != FIXED[name]:
+                raise exceptions.OptionsError(
+                    f"Sekisho keeps {name} at {FIXED[name]!r}; {value!r} would open a way past it."
+                )
+
+    # -- connections ------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def admitted(self, handler: CheckpointHandler) -> Iterator[None]:
+        """As long as this connection is served."""
+        self._handlers.add(handler)
+        try:
+            yield
+        finally:
+            self._handlers.discard(handler)
+            self._granted.pop(handler.client.id, None)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._handlers) >= self.keeper.limits.connections
+
+    def watch(self) -> None:
+        """Start to look after deadlines."""
+        if self._ticker is None:
+            self._tick()
+
+    def _tick(self) -> None:
+        self._ticker = asyncio.get_running_loop().call_later(self.keeper.limits.sweep_seconds, self._tick)
+        now = self.keeper.now()
+        for handler in list(self._handlers):
+            handler.sweep(now)
+
+    def done(self) -> None:
+        if self._ticker is not None:
+            self._ticker.cancel()

@@ -1,0 +1,153 @@
+"""Canaries: when mitmproxy moves something that lanes/mitm/hardening.py relies on, one of these fails."""
+
+import inspect
+from typing import Any
+
+import pytest
+from h11._receivebuffer import ReceiveBuffer
+from mitmproxy import connection, http, options
+from mitmproxy.proxy import commands, events, layer, mode_servers, server
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers import http as http_layers
+from mitmproxy.proxy.layers.http import _events, _http1
+from mitmproxy.proxy.layers.http._base import ReceiveHttp
+
+from lanes.mitm import hardening
+from lanes.mitm.mode import CheckpointMode
+
+
+def stock_client() -> connection.Client:
+    mode = CheckpointMode.parse("checkpoint:http://127.0.0.1:1@127.0.0.1:2")
+    return connection.Client(peername=("127.0.0.1", 3), sockname=("127.0.0.1", 2), proxy_mode=mode, timestamp_start=1.0)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "words"),
+    [
+        (_http1.Http1Server, "read_headers", "FIXME: protect against header size DoS"),
+        (_http1.Http1Client, "read_headers", "FIXME: protect against header size DoS"),
+        (_http1.Http1Connection, "read_body", "HTTP trailers are not implemented yet"),
+        (_http1, "make_error_response", "text/html"),
+        (http_layers.HttpStream, "state_wait_for_request_headers", "Response.make(100)"),
+        (http_layers.HttpStream, "flow_done", "self.context.options.rawtcp"),
+        (server.ConnectionHandler, "open_connection", "await asyncio.open_connection("),
+        (server.ConnectionHandler, "close_connection", "writer.write_eof()"),
+    ],
+)
+def test_what_we_harden_is_still_as_it_was(owner: Any, name: str, words: str) -> None:
+    """When one is gone, mitmproxy may have done it itself: see whether our part can go."""
+    assert words in inspect.getsource(getattr(owner, name))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "names"),
+    [
+        (
+            hardening.CallerConnection,
+            _http1.Http1Server,
+            ("send", "read_headers", "read_body", "wait", "done", "mark_done"),
+        ),
+        (hardening.ProviderConnection, _http1.Http1Client, ("read_headers", "read_body", "mark_done")),
+        (
+            hardening.CheckpointStream,
+            http_layers.HttpStream,
+            (
+                "_handle_event", "state_wait_for_request_headers", "state_wait_for_response_headers",
+                "state_consume_request_body", "state_consume_response_body", "state_done", "state_errored",
+                "handle_protocol_error", "check_killed",
+            ),
+        ),
+        (hardening.CheckpointHttp, http_layers.HttpLayer, ("_handle_event", "make_stream", "event_to_child")),
+        (
+            hardening.CheckpointHandler,
+            mode_servers.ProxyConnectionHandler,
+            ("handle_connection", "server_event", "drain_writers", "close_connection"),
+        ),
+    ],
+)  # fmt: skip
+def test_what_we_override_and_call_is_there(ours: type, theirs: type, names: tuple[str, ...]) -> None:
+    assert issubclass(ours, theirs)
+    for name in names:
+        assert list(inspect.signature(getattr(ours, name)).parameters) == list(
+            inspect.signature(getattr(theirs, name)).parameters
+        ), name
+
+
+def test_the_name_that_makes_upstream_connections_is_the_one_we_replace() -> None:
+    hardening.install()
+    hardening.install()
+
+    assert inspect.getsource(http_layers.HttpClient).count(" Http1Client(") == 1
+    assert vars(http_layers)["Http1Client"] is hardening.ProviderConnection
+
+
+def test_a_caller_side_that_is_there_already_is_kept() -> None:
+    assert "self.connections.setdefault(self.context.client, http_conn)" in inspect.getsource(
+        http_layers.HttpLayer._handle_event
+    )
+
+
+def test_bytes_of_a_connection_are_put_into_its_buffer_before_its_state_is_asked() -> None:
+    source = inspect.getsource(_http1.Http1Connection._handle_event)
+
+    assert source.index("self.buf += event.data") < source.index("yield from self.state(event)")
+
+
+def test_unknown_events_of_a_connection_reach_its_state() -> None:
+    """How `Late` gets to CallerConnection."""
+    assert issubclass(hardening.Late, events.ConnectionEvent)
+    assert "handler = self.connections[event.connection]" in inspect.getsource(http_layers.HttpLayer._handle_event)
+
+
+def test_the_receive_buffer_takes_and_gives_bytes() -> None:
+    buffer = ReceiveBuffer()
+    buffer += b"HTTP/1.1 100 Continue\r\n\r\nrest"
+
+    assert [bytes(line) for line in buffer.maybe_extract_lines() or []] == [b"HTTP/1.1 100 Continue"]
+    assert bytes(buffer) == b"rest"
+    assert len(buffer) == 4
+
+
+def drive(target: layer.Layer, *happened: events.Event) -> list[commands.Command]:
+    return [command for event in happened for command in target.handle_event(event)]
+
+
+def upstream_side() -> tuple[hardening.ProviderConnection, Context]:
+    context = Context(stock_client(), options.Options())
+    context.server.state = connection.ConnectionState.OPEN
+    side = hardening.ProviderConnection(context)
+    request = http.Request.make("GET", "http://127.0.0.1/")
+    drive(side, events.Start(), _events.RequestHeaders(1, request, True), _events.RequestEndOfMessage(1))
+    return side, context
+
+
+def heard(given: list[commands.Command]) -> list[_events.HttpEvent]:
+    return [command.event for command in given if isinstance(command, ReceiveHttp)]
+
+
+@pytest.mark.parametrize("cut", [0, 10, 30])
+def test_interim_replies_are_not_taken_for_the_reply(cut: int) -> None:
+    side, context = upstream_side()
+    raw = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n"
+    given = drive(side, *(events.DataReceived(context.server, part) for part in (raw[:cut], raw[cut:]) if part))
+
+    (first, *_) = heard(given)
+    assert isinstance(first, _events.ResponseHeaders)
+    assert first.response.status_code == 204
+
+
+def test_the_trailers_of_a_reply_do_not_crash_the_connection() -> None:
+    side, context = upstream_side()
+    raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-A: b\r\n\r\n"
+    given = heard(drive(side, events.DataReceived(context.server, raw)))
+
+    assert [type(event).__name__ for event in given] == ["ResponseHeaders", "ResponseData", "ResponseEndOfMessage"]
+
+
+def test_the_head_of_a_reply_is_bounded() -> None:
+    side, context = upstream_side()
+    given = drive(side, events.DataReceived(context.server, b"HTTP/1.1 200 OK\r\nX: " + b"a" * (300 << 10)))
+
+    (error,) = heard(given)
+    assert isinstance(error, _events.ResponseProtocolError)
+    assert any(isinstance(command, commands.CloseConnection) for command in given)
