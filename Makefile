@@ -19,7 +19,7 @@ $(UV):
 	@.uv/bin/python -m pip install -q uv
 
 .venv/.env-stamp: $(UV) requirements.lock pyproject.toml .python-version
-	@test -x $(BIN)/python || $(UV) venv -q --python "$$(cat .python-version)" .venv 2>/dev/null || $(UV) venv -q --python '>=3.12' .venv
+	@test -x $(BIN)/python || $(UV) venv -q --python "$$(cat .python-version)" --clear .venv 2>/dev/null || $(UV) venv -q --clear --python '>=3.12' .venv
 	@$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(UV) pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@rm -f .venv/.dev-stamp && touch $@

@@ -1,10 +1,12 @@
 """The launcher: `python run_proxy.py --config X`, `sekisho`, and `mitmdump -s run_proxy.py`. Everything starts here."""
 
+import os
 import sys
 
 
 def main() -> None:
     """The console script `sekisho`."""
+    os.umask(0o077)  # whatever is written holds what people said: it is for the owner alone
     if sys.argv[1:2] in (["worker"], ["recorder"]):
         sys.exit(_role(sys.argv[1], sys.argv[2:]))
     from cli.app import main as command_line

@@ -9,7 +9,7 @@ from typing import Final
 from mitmproxy import flow as mitmproxy_flow
 from mitmproxy import http
 
-from addons.credentials import shown_query
+from addons.credentials import shown_path, shown_query
 from addons.flows import Destination, OpenExchange, OpenExchanges
 from addons.heads import Head
 from addons.safety import CHANGED
@@ -97,7 +97,7 @@ class ExchangeCloser:
             destination.dialect,
             flow.request.data.method.decode("ascii", "replace"),
             destination.host,
-            shown(destination.path),
+            shown(head.shown_path),
             shown(head.shown_query),
             shown(head.content_type),
             shown(head.content_encoding),
@@ -205,5 +205,19 @@ def _unread(flow: http.HTTPFlow) -> Head:
     path, mark, query = flow.request.path.partition("?")
     nowhere = Destination("", "openai", "", "", 0, "", path, query if mark else None, known=False)
     return Head(
-        nowhere, Route(OTHER), None, b"", None, None, False, None, None, None, shown_query(nowhere.query), (), False, {}
+        destination=nowhere,
+        route=Route(OTHER),
+        problem=None,
+        key_header=b"",
+        issuers=None,
+        carrier=None,
+        plain=False,
+        content_type=None,
+        content_encoding=None,
+        user_agent=None,
+        shown_path=shown_path(path),
+        shown_query=shown_query(nowhere.query),
+        fields=(),
+        brings_key=False,
+        onward={},
     )

@@ -1,25 +1,63 @@
 """How the record and the log name the keys of callers and providers without holding them."""
 
 import hmac
+import re
 from pathlib import Path
+from urllib.parse import unquote_plus
 
 from identities.private_file import kept_secret
 from upstreams.credential import CREDENTIAL_FIELDS
 
 _SECRET_PARAMETERS = frozenset(
-    {"key", "api_key", "api-key", "apikey", "access_token", "token", "auth", "sig", "signature", "x-goog-api-key"}
+    {
+        "key",
+        "api_key",
+        "api-key",
+        "apikey",
+        "x-api-key",
+        "x-goog-api-key",
+        "subscription-key",
+        "ocp-apim-subscription-key",
+        "access_token",
+        "id_token",
+        "refresh_token",
+        "token",
+        "auth",
+        "authorization",
+        "client_secret",
+        "secret",
+        "password",
+        "passwd",
+        "pwd",
+        "code",
+        "sig",
+        "signature",
+        "x-amz-signature",
+        "x-amz-security-token",
+        "x-amz-credential",
+        "x-goog-signature",
+        "x-goog-credential",
+    }
 )
+
+_SIGNED_TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)*", re.ASCII)
+"""The compact form of JWS and JWE (RFC 7515 §3.1): a JSON object in base64url begins like this."""
 
 
 def shown_query(query: str | None) -> str | None:
-    """The query as it may be kept: values of parameters that hold secrets become `…`."""
-    if query is None or not any(name in query.lower() for name in _SECRET_PARAMETERS):
-        return query
+    """The query as it may be kept: values of parameters that hold secrets, and signed tokens anywhere, become `…`."""
+    if query is None:
+        return None
     parts = []
     for part in query.split("&"):
         name, equals, _ = part.partition("=")
-        parts.append(f"{name}=…" if equals and name.lower() in _SECRET_PARAMETERS else part)
-    return "&".join(parts)
+        parts.append(f"{name}=…" if equals and unquote_plus(name).strip().lower() in _SECRET_PARAMETERS else part)
+    return shown_path("&".join(parts))
+
+
+def shown_path(path: str) -> str:
+    """The path as it may be kept: a signed token in it becomes `…`."""
+    return _SIGNED_TOKEN.sub("…", path)
 
 
 class CredentialNames:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mitmproxy import http
 from mitmproxy.proxy.mode_specs import ReverseMode
 
-from addons.credentials import shown_query
+from addons.credentials import shown_path, shown_query
 from addons.destinations import Destinations
 from addons.flows import Destination
 from identities.presented import UNSIGNED_PREFIXES, one_name
@@ -40,6 +40,7 @@ class Head:
     content_type: str | None
     content_encoding: str | None
     user_agent: str | None
+    shown_path: str
     shown_query: str | None
     fields: Fields
     brings_key: bool  # one of them is a key of the caller's own, or its identity
@@ -134,6 +135,7 @@ class Heads:
             content_type=content_type,
             content_encoding=content_encoding,
             user_agent=request.headers.get("user-agent"),
+            shown_path=shown_path(destination.path),
             shown_query=shown_query(destination.query),
             fields=onward,
             brings_key=any(name.lower() in CREDENTIAL_FIELDS for name, _ in onward),

@@ -63,6 +63,8 @@ class StreamTee:
                 request_id = value.decode("latin-1")
         seen.head = ReplyHead(data.status_code, content_type, content_encoding, request_id)
         seen.last_flush = time.perf_counter()
+        if content_type is not None and content_type.startswith("text/event-stream"):
+            self._flush(seen, seen.last_flush)  # it may be long until a word comes; a dead worker's record has this
         flow.response.stream = copying(lambda chunk: self._keep(seen, chunk), lambda: _gave_up(seen))
 
     def _keep(self, seen: OpenExchange, chunk: bytes) -> None:

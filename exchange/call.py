@@ -35,6 +35,8 @@ class Text:
 class Call:
     """One request, understood. `inspected` is False when the body could not be read: never guessed.
 
+    `other_models` are those that the provider may take in place of `request_model`: fallbacks that the caller names,
+    and a name in the body beside the one in the path. A rule must let all of them pass.
     `stream` is what was asked for (in the body, or by the path); `body` is the request as parsed JSON, or for
     multipart and other media an object that names parts and sizes; None when it could not be read.
     """
@@ -44,3 +46,4 @@ class Call:
     stream: bool
     inspected: bool
     body: Json = None
+    other_models: tuple[str, ...] = ()

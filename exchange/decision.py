@@ -83,7 +83,9 @@ CODES: dict[str, Code] = {
     "duplicate_json_key": Code(400, _BAD, "A key stands twice in one JSON object."),
     "nonfinite_number": Code(400, _BAD, "A number in the body is not finite."),
     "number_too_long": Code(400, _BAD, "A number in the body has too many digits."),
+    "bad_model": Code(400, _BAD, "The model's name is too long, or has characters that no name has."),
     "json_too_deep": Code(400, _BAD, "The body is nested too deeply."),
+    "json_too_large": Code(413, _BAD, "The body holds more values than are read here."),
     "lone_surrogate": Code(400, _BAD, "A name in the body holds half a character."),
     "bad_multipart": Code(400, _BAD, "The multipart body is not acceptable."),
     # our own faults: they refuse

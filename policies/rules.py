@@ -97,8 +97,14 @@ class RuleBook:
         self._answer: Callable[[str | None, str, str, str | None], Decision] = answer
 
     def decide(self, who: Principal, call: Call, provider: str) -> Decision:
-        """May this caller make this call of this provider?"""
-        return self._answer(who.domain, provider, call.operation, call.request_model)
+        """May this caller make this call of this provider? With fallbacks: only if it may with each of them."""
+        decision = self._answer(who.domain, provider, call.operation, call.request_model)
+        for model in call.other_models:
+            if isinstance(decision, Deny):
+                break
+            other = self._answer(who.domain, provider, call.operation, model)
+            decision = other if isinstance(other, Deny) else decision
+        return decision
 
 
 def rulebook_from(policies: Policies, profile: Profile) -> RuleBook:

@@ -31,11 +31,15 @@ class Prices:
             return None
         if (provider, model) in self._unknown:
             return None
-        priced = PricedUsage(
-            input_tokens=usage.input_tokens or 0,
-            output_tokens=usage.output_tokens or 0,
-            cache_read_tokens=usage.cached_input_tokens or None,
-        )
+        try:
+            priced = PricedUsage(
+                input_tokens=usage.input_tokens or 0,
+                output_tokens=usage.output_tokens or 0,
+                cache_read_tokens=usage.cached_input_tokens or None,
+            )
+        except ValueError as wrong:  # a provider counted less than nothing, or more cached than there was
+            log.warning("The usage that %s gave for %s has no price: %s", provider, model, wrong)
+            return None
         when = datetime.fromtimestamp(at / 1e6, tz=UTC)
         for known_as in dict.fromkeys((provider, _PROVIDERS.get(dialect))):
             try:

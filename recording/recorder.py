@@ -9,11 +9,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from exchange.record import Record
 from recording.anchors import Anchors
+from recording.attempts import LARGE, Attempts
 from recording.costs import Prices
-from recording.intake import Intake
+from recording.intake import BootIntake, Bundle, Intake
 from recording.threads import Threads
-from recording.understanding import READER, put_together, understand
+from recording.understanding import READER, Journaled, keep_only, put_together, understand
 from settings.schema import Heads
 from storage.journal.files import hold_lock, journal_dir
 from storage.sqlite.driver import StoreProblem, audit_path
@@ -22,6 +24,7 @@ from storage.sqlite.writing import AuditWriter
 log = logging.getLogger(__name__)
 
 _BATCH = 200  # exchanges in one transaction
+_BYTES = 16 << 20  # of bodies in one transaction, and so in memory; one exchange may have more
 _REST = 0.1  # seconds between looks when there is nothing to do
 _HOUSEKEEPING = 2.0  # seconds between removing journal files
 _BACK_OFF = 1.0  # seconds until a store that refused is tried again
@@ -48,6 +51,7 @@ class Recorder:
             os.close(self._lock)
             raise
         self._intake = Intake(journal_dir(data_dir), self._writer.cursors())
+        self._attempts = Attempts(journal_dir(data_dir) / "attempts.json")
         self._prices = Prices()
         self._threads = Threads(self._writer.thread_of)
         self._tidied = 0.0
@@ -66,22 +70,38 @@ class Recorder:
         """Store what is whole by now. Returns how many exchanges there were."""
         count = 0
         for boot, bundles in self._intake.poll(_BATCH):
-            known = self._writer.has(bundle.exchange.hex() for bundle in bundles)
-            records = [
-                self._threads.linked(
-                    understand(put_together(bundle.exchange, bundle.boot, boot.rows(bundle)), self._prices)
-                )
-                for bundle in bundles
-                if bundle.exchange.hex() not in known
-            ]
             if bundles:
-                self._insist(partial(self._writer.store, records, boot.cursors()))
+                self._store(boot, bundles)
             count += len(bundles)
         if not count and time.monotonic() - self._tidied > _HOUSEKEEPING:
             self.tidy()
         if time.monotonic() - self._anchored > self._heads.every:
             self._anchor()
         return count
+
+    def _store(self, boot: BootIntake, bundles: list[Bundle]) -> None:
+        """Store these. The cursors go with the last: what was stored before a death in between is known by its id."""
+        known = self._writer.has(bundle.exchange.hex() for bundle in bundles)
+        records: list[Record] = []
+        size = 0
+        for bundle in bundles:
+            if bundle.exchange.hex() in known:
+                continue
+            record = self._record(put_together(bundle.exchange, bundle.boot, boot.rows(bundle)))
+            records.append(record)
+            size += len(record.raw.request) + len(record.raw.response)
+            if size > _BYTES:
+                self._insist(partial(self._writer.store, records, []))
+                self._attempts.stored([bytes.fromhex(each.seen.id) for each in records])
+                records, size = [], 0
+        self._insist(partial(self._writer.store, records, boot.cursors()))
+        self._attempts.stored([bytes.fromhex(each.seen.id) for each in records])
+
+    def _record(self, journaled: Journaled) -> Record:
+        large = len(journaled.request) + sum(map(len, journaled.pieces)) > LARGE
+        if large and not self._attempts.begin(journaled.exchange):
+            return self._threads.linked(keep_only(journaled))
+        return self._threads.linked(understand(journaled, self._prices))
 
     def _anchor(self) -> None:
         self._anchored = time.monotonic()

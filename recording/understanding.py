@@ -61,12 +61,22 @@ def understand(journaled: Journaled, prices: Prices) -> Record:
     """The record. A fault in reading is logged and leaves the bytes to speak for themselves: nothing is lost."""
     intent = journaled.intent or _unknown()
     closing = journaled.closing or _died(journaled)
-    response = b"".join(journaled.pieces)
     try:
         derived = _derive(intent, closing, journaled, prices)
     except Exception:
         log.exception("Exchange %s cannot be understood; its bytes are kept.", journaled.exchange.hex())
         derived = _not_understood(intent, closing)
+    return _record(journaled, intent, closing, derived)
+
+
+def keep_only(journaled: Journaled) -> Record:
+    """The record of an exchange that nobody tries to understand: who, when, how it ended, and its bytes."""
+    intent = journaled.intent or _unknown()
+    closing = journaled.closing or _died(journaled)
+    return _record(journaled, intent, closing, _not_understood(intent, closing))
+
+
+def _record(journaled: Journaled, intent: Intent, closing: Closing, derived: Derived) -> Record:
     head = journaled.head
     return Record(
         seen=_seen(journaled, intent, closing, head),
@@ -75,7 +85,7 @@ def understand(journaled: Journaled, prices: Prices) -> Record:
             request=journaled.request,
             request_type=intent.content_type,
             request_coding=intent.content_encoding,
-            response=response,
+            response=b"".join(journaled.pieces),
             response_type=head.content_type if head else None,
             response_coding=head.content_encoding if head else None,
             arrivals=tuple(journaled.arrivals),
@@ -93,7 +103,7 @@ def _derive(intent: Intent, closing: Closing, journaled: Journaled, prices: Pric
         strict=False,
         limit=_BODY_LIMIT,
     )
-    reply = _reply(leads, call, closing, journaled)
+    reply = _reply(leads, call, intent, closing, journaled)
     model = intent.request_model if intent.request_model is not None else call.request_model
     usage, source = _usage(call, reply, closing, model)
     response_model = reply.response_model if reply else None
@@ -112,7 +122,7 @@ def _derive(intent: Intent, closing: Closing, journaled: Journaled, prices: Pric
     )
 
 
-def _reply(leads: Route, call: Call, closing: Closing, journaled: Journaled) -> Reply | None:
+def _reply(leads: Route, call: Call, intent: Intent, closing: Closing, journaled: Journaled) -> Reply | None:
     head = journaled.head
     if head is None or closing.observed == "refused":
         return None
@@ -127,8 +137,9 @@ def _reply(leads: Route, call: Call, closing: Closing, journaled: Journaled) -> 
         reader.feed(piece)
     reply = reader.close()
     if not journaled.pieces and reply.ended == "open":
-        # A reply without a body (HEAD, 204) lacks nothing, unless a stream was to come.
-        return replace(reply, ended="open" if call.stream else "settled")
+        # A reply without a body lacks nothing, unless a stream was to come and could.
+        never = intent.method == "HEAD" or head.status in (204, 205) or 300 <= head.status < 400
+        return replace(reply, ended="open" if call.stream and not never else "settled")
     return reply
 
 

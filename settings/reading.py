@@ -56,6 +56,8 @@ def parse_settings(text: str, *, source: str = "settings") -> Settings:
         tree = yaml.load(text)
     except YAMLError as broken:
         raise SettingsProblems(source, [_yaml_problem(broken)]) from None
+    except RecursionError:
+        raise SettingsProblems(source, ["it is nested too deeply to be read"]) from None
     if tree is None:
         tree = {}
     if not isinstance(tree, dict):

@@ -3,11 +3,12 @@
 import ipaddress
 import socket
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from exchange.call import Operation
 from settings.credentials import ProviderCredentials
 from settings.domains import domain_problem
 from settings.issuers import IssuerSettings, issuer_problems
@@ -40,7 +41,7 @@ class Address(_Section):
     """Host and port to listen on, written `127.0.0.1:8080` or `[::1]:8080`."""
 
     host: str
-    port: Annotated[int, Field(ge=0, le=65535)]
+    port: Annotated[int, Field(le=65535)]
 
     @model_validator(mode="before")
     @classmethod
@@ -51,6 +52,13 @@ class Address(_Section):
         if not colon or not port.isdigit():
             raise ValueError("is not an address. Write host:port, as in 127.0.0.1:8080")
         return {"host": host.strip("[]"), "port": int(port)}
+
+    @field_validator("port")
+    @classmethod
+    def _chosen(cls, given: int) -> int:
+        if given < 1:
+            raise ValueError("must be chosen, from 1 to 65535: callers have to know it")
+        return given
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -73,6 +81,8 @@ class Listener(_Section):
 
 
 def _listeners(given: object) -> object:
+    if isinstance(given, int):
+        raise ValueError(f"is not an address. Write host:port, as in 127.0.0.1:{given}")  # noqa: TRY004 - pydantic's
     return [{"address": given}] if isinstance(given, str) else given
 
 
@@ -143,6 +153,14 @@ class Rule(_Section):
     operations: tuple[str, ...] | None = None
     providers: tuple[str, ...] | None = None
 
+    @field_validator("operations")
+    @classmethod
+    def _known_operations(cls, given: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        known = get_args(Operation)
+        if unknown := [each for each in given or () if each not in known]:
+            raise ValueError(f"names {', '.join(map(repr, unknown))}. An operation is one of {', '.join(known)}")
+        return given
+
 
 class Policies(_Section):
     """What may be called. Nothing said means no in the gateway profile, yes in the local one."""
@@ -195,6 +213,13 @@ class Limits(_Section):
     connections: int = 10_000
     idle: Duration = 300.0
 
+    @field_validator("*")
+    @classmethod
+    def _some(cls, given: float) -> float:
+        if given <= 0:
+            raise ValueError("must be more than nothing: with this, no request could pass")
+        return given
+
 
 class Timeouts(_Section):
     """How long we wait for the provider. A model may think for a long time without a word."""
@@ -230,6 +255,13 @@ class Settings(_Section):
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
 
+    @field_validator("data_dir")
+    @classmethod
+    def _a_directory(cls, given: Path) -> Path:
+        if given.exists() and not given.is_dir():
+            raise ValueError(f"names {given}, which is no directory. Name one, or one that is still to be made")
+        return given
+
     @field_validator("providers")
     @classmethod
     def _known_dialects(cls, given: dict[str, Provider]) -> dict[str, Provider]:
@@ -248,7 +280,12 @@ class Settings(_Section):
     @model_validator(mode="after")
     def _names_fit(self) -> Self:
         names = [issuer.name for issuer in self.identity.issuers]
-        problems: list[str] = []
+        problems = [
+            f"policies.rules[{i}].providers names {n!r}, which is not under providers"
+            for i, rule in enumerate(self.policies.rules)
+            for n in rule.providers or ()
+            if n not in self.providers
+        ]
         for i, listener in enumerate(self.listen):
             problems += [
                 f"listen[{i}].issuers names {n}, which is not under identity.issuers"

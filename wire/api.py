@@ -48,11 +48,16 @@ class Api:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a path leads. `model` and `stream` are set where the path itself says so (Gemini, Azure, Bedrock)."""
+    """Where a path leads. `model` and `stream` are set where the path itself says so (Gemini, Azure, Bedrock).
+
+    `path_decides`: a model in the body beside that in the path means nothing. Of a server that merely has such paths
+    nobody knows which of the two it takes.
+    """
 
     api: Api
     model: str | None = None
     stream: bool | None = None
+    path_decides: bool = True
 
 
 class ReplyReader(Protocol):

@@ -1,5 +1,7 @@
 """A request body becomes a Call: which model, a stream or not, and the body as JSON."""
 
+from typing import Final
+
 from exchange.call import Call, Json
 from wire.api import BodyProblem, Route
 from wire.decoding import ContentDecoder
@@ -7,6 +9,11 @@ from wire.json_body import parse_json
 from wire.multipart import parse_multipart
 from wire.opaque import is_text, media_type, opaque
 from wire.request_encoding import decoded
+
+_NAME: Final = 256
+"""Characters of a model's name. The longest known, an Amazon Resource Name, has 150."""
+
+_FALLBACKS: Final = ("models", "fallbacks")
 
 
 def read_call(
@@ -24,7 +31,7 @@ def read_call(
     the recorder): never raises; what cannot be read has `inspected=False` and a body of size and digest.
     """
     if strict:
-        return _call(route, _strictly(route, content_type, decoded(body, content_encoding, limit)))
+        return _judged(_call(route, _strictly(route, content_type, decoded(body, content_encoding, limit))))
     plain = _decoded_leniently(body, content_encoding, limit)
     if plain is None:
         return _unread(route, content_type, body)
@@ -84,7 +91,15 @@ def _decoded_leniently(body: bytes, content_encoding: str | None, limit: int) ->
 def read_plain_call(route: Route, body: bytes) -> Call:
     """The strict reading of a body that is announced as JSON and nothing else, for an API that takes JSON: as
     `read_call`, without looking at the announcement again. Raises BodyProblem."""
-    return _call(route, parse_json(body, strict=True))
+    return _judged(_call(route, parse_json(body, strict=True)))
+
+
+def _judged(call: Call) -> Call:
+    """The same call, if its models have names that can be read out and kept. Raises BodyProblem("bad_model")."""
+    for name in (call.request_model, *call.other_models):
+        if name is not None and (len(name) > _NAME or not name.isprintable()):
+            raise BodyProblem("bad_model")
+    return call
 
 
 def is_plain(route: Route, content_type: str | None, content_encoding: str | None) -> bool:
@@ -94,14 +109,36 @@ def is_plain(route: Route, content_type: str | None, content_encoding: str | Non
 
 def _call(route: Route, body: Json) -> Call:
     fields = body if isinstance(body, dict) else {}
-    model = fields.get("model")
+    named = _models(route, fields)
     return Call(
         operation=route.api.operation,
-        request_model=route.model or (model if isinstance(model, str) else None),
+        request_model=named[0] if named else None,
         stream=route.api.streams(fields) if route.stream is None else route.stream,
         inspected="_sha256" not in fields and (body is not None or route.api.media == "any"),
         body=body,
+        other_models=tuple(named[1:]),
     )
+
+
+def _models(route: Route, fields: dict[str, Json]) -> list[str]:
+    """Every model that this may be answered by, each once, the one that is asked for first.
+
+    OpenRouter and LiteLLM take lists of fallbacks beside `model`: https://openrouter.ai/docs/features/model-routing,
+    https://docs.litellm.ai/docs/proxy/reliability. What stands there and is no name counts as one that nobody allows.
+    """
+    named: list[str] = [route.model] if route.model else []
+    if isinstance(model := fields.get("model"), str) and not (named and route.path_decides):
+        named.append(model)
+    for key in _FALLBACKS:
+        if isinstance(given := fields.get(key), list):
+            named += [_name(each) for each in given]
+    return list(dict.fromkeys(named))
+
+
+def _name(given: Json) -> str:
+    if isinstance(given, dict):
+        given = given.get("model")
+    return given if isinstance(given, str) else ""
 
 
 def _unread(route: Route, content_type: str | None, body: bytes) -> Call:

@@ -15,10 +15,18 @@ import msgspec
 
 from exchange.call import Json
 from wire.api import BodyProblem
-from wire.json_text import fit, read_json, too_deep
+from wire.json_text import fit, read_json, too_deep, too_many
 
 DIGITS: Final = 20
 """Characters of an integer: what fits 64 bits does not need more."""
+
+VALUES: Final = 1 << 20
+"""Values of a request. The largest known that mean something are embeddings of 300,000 tokens, given as numbers."""
+
+_JUDGED: Final = frozenset(("model", "stream", "models", "fallbacks"))
+"""What decides; a key that some reader (Go's, without regard to case) takes for one of these is none of its own."""
+
+_LENGTHS: Final = range(5, 11)  # of those, however a letter is written
 
 _BOM: Final = b"\xef\xbb\xbf"
 _NOT_STRUCTURE: Final = bytes(code for code in range(256) if code not in b":[{")
@@ -30,8 +38,10 @@ def parse_json(raw: bytes, *, strict: bool) -> Json:
     """The value of a request body.
 
     Strict: raises BodyProblem with one of bom, not_utf8, invalid_json, json_not_object, duplicate_json_key,
-    nonfinite_number, number_too_long, json_too_deep, lone_surrogate. A lone surrogate in a text stays acceptable
-    (clients that cut strings send them) and becomes U+FFFD; in a key or in `model` it does not.
+    nonfinite_number, number_too_long, json_too_deep, json_too_large, lone_surrogate. A lone surrogate in a text stays
+    acceptable (clients that cut strings send them) and becomes U+FFFD; in a key or in `model` it does not. A key that
+    differs from `model` or its like by case alone is a duplicate, whether the other is there or not: readers that
+    ignore case would take it.
     Lenient: raises BodyProblem("invalid_json") for what cannot be read at all.
     """
     if not strict:
@@ -39,6 +49,8 @@ def parse_json(raw: bytes, *, strict: bool) -> Json:
             return fit(read_json(raw.removeprefix(_BOM)))
         except ValueError as problem:
             raise BodyProblem("invalid_json") from problem
+    if len(raw) > VALUES and too_many(raw, VALUES):
+        raise BodyProblem("json_too_large")
     structure = raw.translate(None, _NOT_STRUCTURE)
     colons = structure.count(b":")
     value = _read_quickly(raw, colons)
@@ -46,6 +58,9 @@ def parse_json(raw: bytes, *, strict: bool) -> Json:
         value = _read_by_pairs(raw)
     if not isinstance(value, dict):
         raise BodyProblem("json_not_object")
+    for key in value:
+        if len(key) in _LENGTHS and key not in _JUDGED and key.casefold() in _JUDGED:
+            raise BodyProblem("duplicate_json_key")
     if too_deep(len(structure) - colons, value):
         raise BodyProblem("json_too_deep")
     return value

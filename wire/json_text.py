@@ -14,25 +14,35 @@ from exchange.call import Json
 DEPTH: Final = 256
 """Levels of nesting that are read. Whoever walks the values later may do so by recursion."""
 
+VALUES: Final = 8 << 20
+"""Values in one text that is read; each takes up to a hundred bytes of memory, whatever it took on the wire."""
+
 LENIENT: Final = json.JSONDecoder(parse_constant=str)
 """NaN and the infinities, which are no JSON, become the strings of that name."""
 
 _decode = msgspec.json.decode
 _encode = msgspec.json.encode
 _HALVES: Final = re.compile("[\ud800-\udfff]")
+_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+
+
+class NotRead(ValueError):  # noqa: N818 - it may be JSON all right
+    """A text that is not read for what reading it would take."""
 
 
 def read_json(text: str | bytes) -> Json:
-    """What a JSON text says (RFC 8259); of a key that stands twice, the last. Raises ValueError when it is none,
-    or is nested deeper than DEPTH."""
+    """What a JSON text says (RFC 8259); of a key that stands twice, the last. Raises ValueError when it is none, and
+    NotRead, which is one, when it is nested deeper than DEPTH or holds more than VALUES."""
+    if len(text) > VALUES and too_many(text, VALUES):
+        raise NotRead("too many values")
     try:
         value = cast("Json", _decode(text))
     except (msgspec.DecodeError, UnicodeError):
         value = _read_slowly(text)
     except RecursionError as deep:
-        raise ValueError("nested too deeply") from deep
+        raise NotRead("nested too deeply") from deep
     if len(text) > DEPTH and too_deep(_brackets(text), value):
-        raise ValueError("nested too deeply")
+        raise NotRead("nested too deeply")
     return value
 
 
@@ -43,6 +53,17 @@ def is_json(text: str | bytes) -> bool:
     except ValueError:
         return False
     return True
+
+
+def too_many(text: str | bytes, limit: int) -> bool:
+    """Whether a text holds more than `limit` values, told without reading them. Each but the first stands behind a
+    comma or opens with its container; commas in strings are looked at only when there are many of them."""
+    raw = text if isinstance(text, bytes) else text.encode("utf-8", "replace")
+    return _openings(raw) > limit and _openings(_STRING.sub(b"", raw)) > limit
+
+
+def _openings(raw: bytes) -> int:
+    return raw.count(b",") + raw.count(b"[") + raw.count(b"{")
 
 
 def too_deep(brackets: int, value: Json) -> bool:
@@ -95,7 +116,7 @@ def _read_slowly(text: str | bytes) -> Json:
             text = text.decode("utf-8", "replace")
         return cast("Json", LENIENT.decode(text))
     except RecursionError as deep:
-        raise ValueError("nested too deeply") from deep
+        raise NotRead("nested too deeply") from deep
 
 
 def _fit(value: Json) -> Json:

@@ -21,6 +21,7 @@ _HEADER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\x00]*
 _DISPOSITION: Final = re.compile(r"form-data((?:\s*;\s*[a-z]+=(?:\"[^\"\\]*\"|[^\s;\"]+))+)\s*", re.IGNORECASE)
 _PARAMETER: Final = re.compile(r";\s*([a-z]+)=(?:\"([^\"\\]*)\"|([^\s;\"]+))", re.IGNORECASE)
 _ONCE: Final = frozenset(("model", "stream"))
+_OTHER_WISE: Final = re.compile(r";\s*(?:boundary\*|charset=\"?(?!utf-8[\";\s]|utf-8$))", re.IGNORECASE)
 
 
 def parse_multipart(body: bytes, content_type: str | None) -> dict[str, Json]:
@@ -29,7 +30,7 @@ def parse_multipart(body: bytes, content_type: str | None) -> dict[str, Json]:
     A file is `{"_filename", "_media_type", "_bytes", "_sha256"}`. Raises BodyProblem("bad_multipart").
     """
     found = _BOUNDARY.findall(content_type or "")
-    if len(found) != 1:
+    if len(found) != 1 or _OTHER_WISE.search(content_type or ""):
         raise _problem()
     delimiter = b"--" + (found[0][0] or found[0][1]).encode()
     if not body.startswith(delimiter + b"\r\n"):
@@ -37,11 +38,15 @@ def parse_multipart(body: bytes, content_type: str | None) -> dict[str, Json]:
     pieces = body[len(delimiter) :].split(b"\r\n" + delimiter)
     if pieces[-1] not in (b"--", b"--\r\n") or len(pieces) > PARTS + 1:
         raise _problem()
+    if body.count(delimiter) != len(pieces):  # RFC 2046 §5.1: it must not be in a part; some cut there all the same
+        raise _problem()
     fields: dict[str, Json] = {}
     for piece in pieces[:-1]:
         if not piece.startswith(b"\r\n"):
             raise _problem()
         name, value = _part(piece)
+        if name not in _ONCE and name.strip().casefold().removesuffix("[]") in _ONCE:
+            raise _problem()
         if name not in fields:
             fields[name] = value
         elif name.removesuffix("[]") in _ONCE:

@@ -15,7 +15,7 @@ from wire.bedrock.event_stream import FrameReader
 from wire.decoding import ContentDecoder
 from wire.framing import EventReader, framing, undecided
 from wire.json_array import JsonArray
-from wire.json_text import fit, fit_text, read_json
+from wire.json_text import NotRead, fit, fit_text, read_json
 from wire.ndjson import JsonLines
 from wire.opaque import Opaque, is_text, media_type
 from wire.sse import EventStream
@@ -76,8 +76,8 @@ class _Reader:
             extra["broken_encoding"] = True
         if self._decoder.oversized:
             extra["oversized_body"] = True
-            if reply.ended != "terminal":
-                reply = replace(reply, ended="open")
+            if reply.ended != "terminal":  # what we did not read may have ended a stream, or not
+                reply = replace(reply, ended="open" if isinstance(self._body, _Stream) else "settled")
         return _fit(reply, extra)
 
     def _begin(self) -> "_Stream | _Whole | _Measured":
@@ -172,6 +172,9 @@ class _Whole:
         raw = b"".join(self._pieces).removeprefix(b"\xef\xbb\xbf")
         try:
             value = read_json(raw)
+        except NotRead:  # that is our limit, and no sign that anything is missing
+            extra["not_read"] = True
+            return Reply(response=self._measured.close(), ended="settled")
         except ValueError:
             return self._not_one_value(raw, extra)
         if self._status >= 400:

@@ -52,7 +52,7 @@ def route(dialect: Dialect, method: str, path: str) -> Route:
         return Route(api)
     deployment, rest = azure.parse(plain)
     if api := openai.api(method, rest):
-        return Route(api, model=deployment)
+        return Route(api, model=deployment, path_decides=dialect == "azure")
     if api := _exact(method, plain):
         return Route(api)
     return Route(other.API, model=deployment)

@@ -56,6 +56,20 @@ def test_what_no_rule_allows_is_denied_in_a_gateway(
     assert (decision.code if isinstance(decision, Deny) else None) == code
 
 
+def test_every_model_that_may_answer_must_be_allowed() -> None:
+    book = rulebook_from(Policies.model_validate({"rules": [EVERYONE, NO_AUDIO]}), "gateway")
+
+    def code(*others: str) -> str | None:
+        call = Call("chat", "gpt-4o", stream=False, inspected=True, other_models=others)
+        decision = book.decide(Principal("ann", None, "example.com", "own"), call, "openai")
+        return decision.code if isinstance(decision, Deny) else None
+
+    assert code("gpt-4o-mini") is None
+    assert code("gpt-4o-mini", "o3") == "model_not_allowed"
+    assert code("gpt-4o-audio") == "rule_denied"
+    assert code("") == "model_not_allowed"
+
+
 def test_a_laptop_denies_only_what_a_rule_denies() -> None:
     assert answer([], None, "chat", "gpt-4o", "local") == Allow("profile/local")
     assert answer([EVERYONE], None, "other", None, "local") == Allow("profile/local")

@@ -48,6 +48,9 @@ def closing(observed: Observed = "response_ended", body: bytes = STREAM, **more:
     return Closing(**{**fields, **more})
 
 
+BIG = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "x" * (3 << 19)}]}).encode()
+
+
 def new_id() -> bytes:
     return bytes(uuid_utils.uuid7().bytes)
 
@@ -290,3 +293,92 @@ async def test_usage_that_the_provider_did_not_give_is_estimated_and_says_so(tmp
     assert record["usage"]["source"] == "estimated"
     assert record["usage"]["output_tokens"] > 0
     assert record["cost_usd"] > 0
+
+
+async def test_a_body_that_kills_its_reader_is_kept_as_it_is_and_holds_up_nobody(
+    tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id_ = new_id()
+    journal.append(id_, intent(body_bytes=len(BIG)), BIG)
+    journal.append(id_, closing(), STREAM)
+    exchange(journal, 2)
+    journal.close()
+
+    def killed(journaled: recording.understanding.Journaled, *more: Any) -> Any:
+        if journaled.request == BIG:
+            raise KeyboardInterrupt  # as sudden as being killed, for what the test can see
+        return recording.understanding.understand(journaled, *more)
+
+    monkeypatch.setattr(recording.recorder, "understand", killed)
+    for _ in range(2):
+        recorder = Recorder(tmp_path)
+        with pytest.raises(KeyboardInterrupt):
+            recorder.step()
+        recorder.close()
+    record_all(tmp_path)
+
+    big, small = records(tmp_path)
+    assert big["request"] == {"_media_type": "application/json", "_bytes": len(BIG)}
+    assert big["operation"] == "other"
+    assert small["end_state"] == "complete"
+    reader = AuditReader(tmp_path)
+    assert reader.raw(big["id"], "request").content == BIG
+    reader.close()
+
+
+async def test_large_bodies_are_stored_a_few_at_a_time_and_each_once(
+    tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, 31):
+        id_ = new_id()
+        journal.append(id_, intent(number, body_bytes=len(BIG)), BIG)
+        journal.append(id_, closing(), STREAM)
+    journal.close()
+    sizes: list[int] = []
+    store = AuditWriter.store
+
+    def counted(self: AuditWriter, stored: Any, *more: Any) -> None:
+        sizes.append(sum(len(record.raw.request) for record in stored))
+        store(self, stored, *more)
+
+    monkeypatch.setattr(AuditWriter, "store", counted)
+    record_all(tmp_path)
+
+    assert max(sizes) < 20 << 20
+    assert len(records(tmp_path)) == 30
+    assert json.loads((journal_dir(tmp_path) / "attempts.json").read_text()) == {}
+
+
+async def test_counts_that_make_no_sense_cost_nothing_and_hide_nothing(tmp_path: Path, journal: Journal) -> None:
+    usage = {"prompt_tokens": -5, "completion_tokens": 7, "total_tokens": 2}
+    said = {"id": "c", "model": "gpt-4o", "choices": [], "usage": usage}
+    body = json.dumps(said).encode()
+    journal.append(id_ := new_id(), intent(), BODY)
+    journal.append(id_, closing(body=body, head=ReplyHead(200, "application/json", None, None)), body)
+    journal.close()
+    record_all(tmp_path)
+
+    (record,) = records(tmp_path)
+    assert record["cost_usd"] is None
+    assert record["response"]["usage"] == usage
+
+
+@pytest.mark.parametrize("status", [204, 304, 302])
+async def test_a_reply_that_can_have_no_body_lacks_none(tmp_path: Path, journal: Journal, status: int) -> None:
+    journal.append(id_ := new_id(), intent(), BODY)
+    journal.append(id_, closing(body=b"", status=status, head=ReplyHead(status, None, None, None)), b"")
+    journal.close()
+    record_all(tmp_path)
+
+    (record,) = records(tmp_path)
+    assert record["end_state"] == "complete"
+
+
+async def test_a_piece_that_was_lost_shows(tmp_path: Path, journal: Journal) -> None:
+    journal.append(id_ := new_id(), intent(), BODY)
+    journal.append(id_, closing(response_bytes=len(STREAM) + 100), STREAM)
+    journal.close()
+    record_all(tmp_path)
+
+    (record,) = records(tmp_path)
+    assert record["capture_truncated"] is True

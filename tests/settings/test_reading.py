@@ -153,3 +153,23 @@ def test_safety_identifier_is_for_openais_api_alone() -> None:
     assert parse_settings(
         "providers: {groq: {upstream: 'https://a.example', dialect: openai, safety_identifier: true}}"
     ).providers["groq"]
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("listen: 8080", "Write host:port, as in 127.0.0.1:8080"),
+        ("listen: 127.0.0.1:0", "must be chosen"),
+        ("limits: {body: 0}", "limits.body must be more than nothing"),
+        ("limits: {connections: -1}", "limits.connections must be more than nothing"),
+        ("data_dir: {file}", "is no directory"),
+        ("policies: {{rules: [{{name: a, operations: [chta]}}]}}", "An operation is one of chat, responses"),
+        ("policies: {{rules: [{{name: a, providers: [grok]}}]}}", "names 'grok', which is not under providers"),
+        ("a: " + "[" * 5000, "nested too deeply"),
+    ],
+)
+def test_what_could_not_work_is_said_at_the_start(tmp_path: Path, written: str, said: str) -> None:
+    file = tmp_path / "file"
+    file.touch()
+
+    assert said in "\n".join(problems(written.replace("{file}", str(file)).replace("{{", "{").replace("}}", "}")))

@@ -29,10 +29,9 @@ def read(
     *,
     encoding: str | None = None,
     strict: bool,
+    limit: int = 1_000_000,
 ) -> Call:
-    return read_call(
-        where, content_type=content_type, content_encoding=encoding, body=body, strict=strict, limit=1_000_000
-    )
+    return read_call(where, content_type=content_type, content_encoding=encoding, body=body, strict=strict, limit=limit)
 
 
 @pytest.mark.parametrize("strict", [True, False])
@@ -58,6 +57,12 @@ def test_model_stream_and_body_are_read(strict: bool, body: bytes, encoding: str
         (CHAT, b"[]", "application/json", "json_not_object"),
         (CHAT, b"\xef\xbb\xbf{}", "application/json", "bom"),
         (CHAT, b'{"model": 1, "model": 2}', "application/json", "duplicate_json_key"),
+        (CHAT, b'{"Model": "gpt-5", "model": "gpt-4o"}', "application/json", "duplicate_json_key"),
+        (CHAT, '{"\u017ftream": true}'.encode(), "application/json", "duplicate_json_key"),
+        (CHAT, b'{"MODELS": []}', "application/json", "duplicate_json_key"),
+        (CHAT, json.dumps({"model": "m" * 257}).encode(), "application/json", "bad_model"),
+        (CHAT, json.dumps({"model": "gpt-4o\n"}).encode(), "application/json", "bad_model"),
+        (CHAT, json.dumps({"model": "gpt-4o", "models": ["\u202egpt"]}).encode(), "application/json", "bad_model"),
         (SPOKEN, b"--b", TYPE, "bad_multipart"),
         (SPOKEN, b"", TYPE, "bad_multipart"),
         (SPOKEN, b"RIFF", "audio/wav", "media_type_not_supported"),
@@ -121,6 +126,43 @@ def test_a_request_without_a_body_is_fine_where_none_is_needed(method: str, stri
 def test_the_model_in_the_path_counts_more_than_the_one_in_the_body() -> None:
     where = route("azure", "POST", "/openai/deployments/ours/chat/completions")
     assert read(where, JSON, strict=True).request_model == "ours"
+
+
+@pytest.mark.parametrize(
+    ("more", "others"),
+    [
+        ({"models": ["gpt-5", "gpt-4o"]}, ("gpt-5",)),
+        ({"fallbacks": [{"model": "o3"}, "gpt-5"]}, ("o3", "gpt-5")),
+        ({"models": [{"name": "gpt-5"}, 7]}, ("",)),
+        ({"models": "gpt-5"}, ()),
+        ({}, ()),
+    ],
+)
+def test_fallbacks_that_the_caller_names_are_models_too(more: dict[str, object], others: tuple[str, ...]) -> None:
+    body = json.dumps({"model": "gpt-4o", **more}).encode()
+    call = read(CHAT, body, strict=True)
+    assert (call.request_model, call.other_models) == ("gpt-4o", others)
+
+
+def test_a_list_of_models_alone_names_the_model_first() -> None:
+    call = read(CHAT, b'{"models": ["gpt-4o", "gpt-5"]}', strict=True)
+    assert (call.request_model, call.other_models) == ("gpt-4o", ("gpt-5",))
+
+
+def test_a_model_in_the_path_of_a_server_that_is_not_azure_does_not_hide_the_one_in_the_body() -> None:
+    where = route("openai", "POST", "/openai/deployments/ours/chat/completions")
+    call = read(where, JSON, strict=True)
+    assert (call.request_model, call.other_models) == ("ours", ("gpt-4o",))
+
+
+def test_a_body_of_too_many_values_is_refused_before_it_takes_its_memory() -> None:
+    with pytest.raises(BodyProblem, match="json_too_large"):
+        read(CHAT, b'{"model": "gpt-4o", "x": [' + b"0," * (1 << 20) + b"0]}", strict=True, limit=64 << 20)
+
+
+def test_commas_in_texts_are_no_values() -> None:
+    body = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": '\\",[' * (1 << 20)}]}).encode()
+    assert read(CHAT, body, strict=True, limit=64 << 20).request_model == "gpt-4o"
 
 
 def test_a_model_that_is_no_string_is_no_model() -> None:

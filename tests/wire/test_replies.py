@@ -254,3 +254,12 @@ def test_no_bytes_make_a_reader_raise_and_what_it_gives_can_be_written(
     whole = reply([raw])
     assert reply(random_cuts(raw, seed, 9)) == whole
     json.dumps(whole.response, ensure_ascii=False).encode()
+
+
+def test_json_that_is_not_read_for_its_depth_lacks_nothing() -> None:
+    body = b'{"x":' * 300 + b"1" + b"}" * 300
+    reply = read(body)
+    assert reply.ended == "settled"
+    assert isinstance(reply.response, dict)
+    assert reply.response["_bytes"] == len(body)
+    assert reply.response["_extra"] == {"not_read": True}
