@@ -86,6 +86,7 @@ def _said(verdict: "Verdict", heads: int, looks: "AccessVerdict") -> str:
         lines = [f"The chain holds over {verdict.records} records, seq {verdict.first_seq} to {verdict.last_seq}."]
         if verdict.first_seq > 1:
             lines.append(f"It vouches from seq {verdict.first_seq}; what came before was let go.")
+    lines += [f"{said[0].upper()}{said[1:]}." for said in verdict.breaks]
     matched = verdict.heads_matched + looks.heads_matched
     lines.append(f"{matched} of {heads} signed heads match." if heads else "No signed heads to hold against it.")
     if looks.broken is not None:

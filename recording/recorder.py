@@ -13,11 +13,13 @@ from exchange.record import Record
 from recording.anchors import Anchors
 from recording.attempts import LARGE, Attempts
 from recording.costs import Prices
+from recording.damage import DailyLook, begin_anew, open_whole
 from recording.intake import BootIntake, Bundle, Intake
 from recording.threads import Threads
 from recording.understanding import READER, Journaled, keep_only, put_together, understand
 from settings.schema import Heads
 from storage.journal.files import hold_lock, journal_dir
+from storage.sqlite.damage import is_damage
 from storage.sqlite.driver import StoreProblem, audit_path
 from storage.sqlite.writing import AuditWriter
 
@@ -45,19 +47,29 @@ class Recorder:
             raise StoreProblem(
                 f"Another Sekisho records into {data_dir} already. Stop it, or use another data_dir."
             ) from None
+        self._data_dir = data_dir
+        self._heads = heads or Heads()
+        self._heads_file = self._heads.file or data_dir / "heads.txt"
         try:
-            self._writer = AuditWriter(audit_path(data_dir), reader_version=READER)
+            self._take_up(open_whole(data_dir, self._heads_file, self._open))
         except StoreProblem:
             os.close(self._lock)
             raise
-        self._intake = Intake(journal_dir(data_dir), self._writer.cursors())
         self._attempts = Attempts(journal_dir(data_dir) / "attempts.json")
         self._prices = Prices()
-        self._threads = Threads(self._writer.thread_of)
+        self._look = DailyLook(audit_path(data_dir))
         self._tidied = 0.0
-        self._heads = heads or Heads()
         self._anchors = Anchors(data_dir, self._heads)
         self._anchored = time.monotonic()
+
+    def _open(self) -> AuditWriter:
+        return AuditWriter(audit_path(self._data_dir), reader_version=READER)
+
+    def _take_up(self, writer: AuditWriter) -> None:
+        """Work on this record from here on."""
+        self._writer = writer
+        self._intake = Intake(journal_dir(self._data_dir), writer.cursors())
+        self._threads = Threads(writer.thread_of)
 
     def close(self) -> None:
         self._anchor()
@@ -67,7 +79,27 @@ class Recorder:
         os.close(self._lock)
 
     def step(self) -> int:
-        """Store what is whole by now. Returns how many exchanges there were."""
+        """Store what is whole by now. Returns how many exchanges there were.
+
+        A file that turns out to be damaged is put aside, and the journals are read again into a new one.
+        """
+        try:
+            if (why := self._look.found()) is not None:
+                self._begin_anew(why)
+            return self._step()
+        except sqlite3.Error as wrong:
+            if not is_damage(wrong):
+                raise
+            self._begin_anew(str(wrong))
+            return 1  # there is something to do
+
+    def _begin_anew(self, why: str) -> None:
+        self._anchor()
+        self._intake.close()
+        self._writer.close()
+        self._take_up(begin_anew(self._data_dir, self._heads_file, why, self._open))
+
+    def _step(self) -> int:
         count = 0
         for boot, bundles in self._intake.poll(_BATCH):
             if bundles:
@@ -122,6 +154,8 @@ class Recorder:
             try:
                 store()
             except (sqlite3.Error, OSError) as cannot:
+                if isinstance(cannot, sqlite3.Error) and is_damage(cannot):
+                    raise
                 log.error("audit.db cannot be written, trying again: %s", cannot)
                 time.sleep(_BACK_OFF)
             else:

@@ -4,12 +4,13 @@ from typing import Final
 
 from sqlite_utils import Database, Migrations
 
+from storage.sqlite.breaks import m004_breaks
 from storage.sqlite.readable import m003_readable
 from storage.sqlite.thread_index import m002_threads
 
 migrations: Final = Migrations("audit")
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 """What this code can read and write: the number of the last step below."""
 
 
@@ -117,3 +118,4 @@ def m001_exchanges(db: Database) -> None:
 
 migrations()(m002_threads)
 migrations()(m003_readable)
+migrations()(m004_breaks)

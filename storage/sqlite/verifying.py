@@ -3,6 +3,7 @@
 import hmac
 import json
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from exchange.record import Seen
 from storage.chain import GENESIS, digest, link
 from storage.heads import Head
 from storage.sqlite.bodies import BodyReader
+from storage.sqlite.breaks import ChainBreak, is_in, read_breaks, without
 
 
 @dataclass(slots=True)
@@ -23,6 +25,7 @@ class Verdict:
     records: int = 0
     broken: str | None = None
     heads_matched: int = 0
+    breaks: list[str] = field(default_factory=list)  # where the file was damaged, and what is lost
     gaps: list[str] = field(default_factory=list)  # exchanges that workers counted and that are not here
 
 
@@ -39,32 +42,66 @@ def verify(
     previous: dict[str, str] = {}
     expected = 0
     signed = {(head.node, head.seq): head.hash for head in heads}
+    breaks = deque(read_breaks(connection))
+    lost = [each for broken, _ in breaks for each in broken.lost]
+    base: str | None = None  # the break that every node follows which has no record since
+    edge = 0  # the seq after which it stands
+    torn = False  # records are lost in between: the next of each node follows one that is not here
     for row in _rows(connection):
         seen_one()
-        seq = row["seq"]
+        seq, node = row["seq"], row["node"]
+        while breaks and breaks[0][0].after_seq < seq:
+            broken, written = breaks.popleft()
+            if why := _break_wrong(broken, written, previous):
+                verdict.broken = f"the break after record {broken.after_seq} {why}"
+                return verdict
+            verdict.breaks.append(broken.said())
+            previous, base, torn, edge = {}, written, False, broken.after_seq
         if not verdict.records:
             verdict.first_seq = expected = seq
         if seq != expected:
-            verdict.broken = f"records {expected} to {seq - 1} are missing"
-            return verdict
-        if why := _wrong(row, previous.get(row["node"]), bodies, first=not verdict.records):
+            if missing := without((expected, seq - 1), lost):
+                verdict.broken = f"records {missing[0][0]} to {missing[-1][1]} are missing"
+                return verdict
+            if seq - 1 > edge:  # else what is lost came before the break, and this follows it
+                previous, base, torn = {}, None, True
+        first = (node not in previous) if torn else not verdict.records
+        if why := _wrong(row, previous.get(node, base), bodies, first=first):
             verdict.broken = f"record {seq} {why}"
             return verdict
-        if (head := signed.pop((row["node"], seq), None)) is not None:
+        if (head := signed.pop((node, seq), None)) is not None:
             if head != row["hash"]:
                 verdict.broken = f"record {seq} is not the one that the signed head names: the chain was made anew"
                 return verdict
             verdict.heads_matched += 1
-        previous[row["node"]] = row["hash"]
+        previous[node] = row["hash"]
         verdict.records += 1
         verdict.last_seq = seq
         expected = seq + 1
-    if cut := [seq for _, seq in signed if seq > verdict.last_seq]:
+    for broken, written in breaks:
+        if why := _break_wrong(broken, written, previous):
+            verdict.broken = f"the break after record {broken.after_seq} {why}"
+            return verdict
+        if verdict.records and (missing := without((expected, broken.after_seq), lost)):
+            verdict.broken = f"records {missing[0][0]} to {missing[-1][1]} are missing"
+            return verdict
+        verdict.breaks.append(broken.said())
+        previous, expected = {}, max(expected, broken.after_seq + 1)
+    if cut := [seq for _, seq in signed if seq > verdict.last_seq and not is_in(seq, lost)]:
         verdict.broken = (
             f"records {verdict.last_seq + 1} to {max(cut)} are cut off: a signed head names the last of them"
         )
     verdict.gaps = list(_gaps(connection))
     return verdict
+
+
+def _break_wrong(broken: ChainBreak, written: str, previous: dict[str, str]) -> str | None:
+    """Why a break is not the one that was put down; None when it is."""
+    if broken.hash() != written:
+        return "was altered: what it says is not what its hash was made of"
+    if any(broken.heads.get(node) != hash_ for node, hash_ in previous.items()):
+        return "does not follow the records before it: some were removed, inserted or put in another order"
+    return None
 
 
 def _rows(connection: sqlite3.Connection) -> Iterator[sqlite3.Row]:

@@ -13,6 +13,7 @@ from exchange.record import Record
 from storage.chain import GENESIS, digest, link
 from storage.packing import Packer
 from storage.sqlite.bodies import BodyWriter
+from storage.sqlite.breaks import ChainBreak, last_break, write_break
 from storage.sqlite.driver import StoreProblem, open_for_writing
 from storage.sqlite.search import tokens
 from storage.sqlite.thread_index import ThreadIndex
@@ -105,6 +106,22 @@ class AuditWriter:
                 execute("rollback")
             raise
 
+    def go_on_after(self, broken: ChainBreak) -> None:
+        """Put down that the file was damaged; every node's next record commits to it.
+
+        Raises:
+            sqlite3.Error: it was not put down.
+        """
+        self._connection.execute("begin immediate")
+        try:
+            write_break(self._connection, broken)
+            self._connection.execute("commit")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("rollback")
+            raise
+        self._heads.clear()
+
     def heads(self) -> dict[str, tuple[int, str]]:
         """The last record of each node that was stored since the start: (seq, hash)."""
         return dict(self._tips)
@@ -124,9 +141,12 @@ class AuditWriter:
     def _head(self, node: str) -> str:
         if (known := self._heads.get(node)) is None:
             last = self._connection.execute(
-                "select hash from exchange where node = ? order by seq desc limit 1", (node,)
+                "select seq, hash from exchange where node = ? order by seq desc limit 1", (node,)
             ).fetchone()
-            known = self._heads[node] = last[0] if last else GENESIS
+            broken = last_break(self._connection)
+            if broken is not None and (last is None or last[0] <= broken[0]):
+                last = broken
+            known = self._heads[node] = last[1] if last else GENESIS
         return known
 
     def _insert(self, record: Record) -> int:

@@ -9,6 +9,7 @@ import pytest
 
 from exchange.record import Record, Seen
 from storage.heads import Head, HeadSigner, public_key, read_heads
+from storage.sqlite.breaks import ChainBreak, write_break
 from storage.sqlite.driver import audit_path
 from storage.sqlite.verifying import Verdict, verify
 from tests.cli.records import record, store
@@ -154,3 +155,70 @@ def test_a_signed_head_comes_back_and_a_forged_one_does_not(tmp_path: Path) -> N
     with pytest.raises(ValueError, match="no signed head"):
         list(read_heads("sekisho/1 gw-1", key))
     assert HeadSigner(tmp_path).line(head) == line, "the key is made once"
+
+
+def broken_after(connection: sqlite3.Connection, after: int, lost: tuple[tuple[int, int], ...]) -> None:
+    """A break as `recover` writes it: records are gone from the middle, and what follows is linked anew."""
+    heads = dict(connection.execute("select node, hash from exchange order by seq desc limit 1").fetchall())
+    connection.execute("begin")
+    write_break(connection, ChainBreak(after, 1, "a page is bad", "audit.db.corrupt-x", lost, (), heads))
+    connection.execute("commit")
+
+
+def test_lost_records_that_a_break_names_are_said_and_the_rest_holds(audit: sqlite3.Connection, tmp_path: Path) -> None:
+    audit.execute("pragma foreign_keys=off")
+    audit.execute("delete from exchange where seq in (3, 4)")
+    broken_after(audit, 6, ((3, 4),))
+    store(tmp_path, asked("after"))
+
+    verdict = verify(audit)
+    assert (verdict.broken, verdict.records, verdict.last_seq) == (None, 5, 7)
+    assert ["records 3 to 4 are not in this file" in said for said in verdict.breaks] == [True]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "update chain_break set reason = 'nothing'",
+        "update chain_break set lost = '[[1, 5]]'",
+        "update chain_break set at = 2",
+        "delete from chain_break",
+        "delete from exchange where seq = 6",
+        "delete from exchange where seq = 2",
+        "update exchange set status = 418 where seq = 5",
+        "update chain_break set hash = 's1:' || hex(randomblob(32))",
+    ],
+)
+def test_a_break_hides_nothing(audit: sqlite3.Connection, tmp_path: Path, sql: str) -> None:
+    audit.execute("pragma foreign_keys=off")
+    audit.execute("delete from exchange where seq in (3, 4)")
+    broken_after(audit, 6, ((3, 4),))
+    store(tmp_path, asked("after"))
+    audit.execute(sql)
+
+    assert verify(audit).broken is not None
+
+
+def test_a_tail_that_a_break_does_not_name_is_cut_off(audit: sqlite3.Connection) -> None:
+    head = head_of(audit, 6)
+    audit.execute("pragma foreign_keys=off")
+    audit.execute("delete from exchange where seq > 4")
+    broken_after(audit, 6, ((5, 6),))
+    assert verify(audit, [head]).broken is None  # named, though nobody can look at it any more
+    audit.execute("delete from chain_break")
+    assert "cut off" in (verify(audit, [head]).broken or "")
+
+
+def test_damage_comes_twice(audit: sqlite3.Connection, tmp_path: Path) -> None:
+    audit.execute("pragma foreign_keys=off")
+    audit.execute("delete from exchange where seq > 4")
+    broken_after(audit, 6, ((5, 6),))
+    store(tmp_path, *(asked(f"later {i}") for i in range(4)))
+    audit.execute("delete from exchange where seq in (7, 8)")
+    broken_after(audit, 10, ((7, 8),))
+    store(tmp_path, asked("last"))
+
+    verdict = verify(audit)
+    assert (verdict.broken, verdict.records, len(verdict.breaks)) == (None, 7, 2)
+    audit.execute("delete from exchange where seq = 9")
+    assert verify(audit).broken == "records 9 to 9 are missing"

@@ -1,0 +1,109 @@
+"""A damaged file: noticed, put aside under a name of its own, never deleted."""
+
+import itertools
+import sqlite3
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from storage.access import NODE
+from storage.sqlite.breaks import ChainBreak
+from storage.sqlite.integrity import quick_check
+
+_DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_PARTS: Final = ("", "-wal", "-shm")
+_STEPS: Final = 100_000  # of SQLite's machine between looks at the clock
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Does SQLite say that the file itself is damaged? (Primary result codes, sqlite.org/rescode.html.)"""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in _DAMAGE
+
+
+def damage_of(path: Path, *, within: float | None = None) -> str | None:
+    """What is wrong with the file; None when nothing is, it does not exist, or it could not be looked through
+    `within` so many seconds: then what was not seen is left to the daily look.
+
+    Raises:
+        sqlite3.Error: it cannot be opened or read, for another reason than damage.
+    """
+    if not path.exists():
+        return None
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10)
+    try:
+        if within is not None:
+            until = time.monotonic() + within
+            connection.set_progress_handler(lambda: int(time.monotonic() > until), _STEPS)
+        return quick_check(connection)
+    except sqlite3.Error as wrong:
+        if getattr(wrong, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+            return None
+        if is_damage(wrong):
+            return str(wrong)
+        raise
+    finally:
+        connection.close()
+
+
+def put_aside(path: Path, at: float) -> Path:
+    """Give the damaged file and what belongs to it the name `audit.db.corrupt-<time>`. Returns it."""
+    base = f"{path.name}.corrupt-{datetime.fromtimestamp(at, tz=UTC):%Y%m%dT%H%M%SZ}"
+    names = (base if number == 1 else f"{base}-{number}" for number in itertools.count(1))
+    aside = next(path.with_name(name) for name in names if not path.with_name(name).exists())
+    for part in _PARTS:
+        old = path.with_name(f"{path.name}{part}")
+        if old.exists():
+            old.rename(aside.with_name(f"{aside.name}{part}"))
+    return aside
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a file's end, though it may be damaged."""
+
+    last_seq: int
+    heads: dict[str, str]
+
+
+def known_of(path: Path, heads_file: Path) -> Known:
+    """As far as the file itself can still be read, and what its signed heads say (their signatures are not looked at:
+    a number too high costs nothing but a gap that is named)."""
+    last, heads = 0, dict[str, str]()
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10)
+    try:
+        for sql in ("select max(seq) from exchange", "select seq from sqlite_sequence where name = 'exchange'"):
+            last = max(last, _number(connection, sql))
+        try:
+            for node, hash_ in connection.execute(
+                "select node, hash from exchange where seq in (select max(seq) from exchange group by node)"
+            ):
+                heads[node] = hash_
+        except sqlite3.Error:
+            heads = {}  # not all of them can be read, and half of the truth would look like all of it
+    finally:
+        connection.close()
+    try:
+        for line in heads_file.read_text(encoding="utf-8").splitlines():
+            parts = line.split(" ")
+            if len(parts) == 6 and parts[2].isdigit() and parts[1] != NODE:
+                last = max(last, int(parts[2]))
+    except (OSError, UnicodeError):
+        pass  # no head was signed here yet
+    return Known(last, heads)
+
+
+def _number(connection: sqlite3.Connection, sql: str) -> int:
+    try:
+        found = connection.execute(sql).fetchone()
+    except sqlite3.Error:
+        return 0  # this part of the file is what is damaged
+    return int(found[0] or 0) if found else 0
+
+
+def begun_anew(reason: str, kept_as: Path, known: Known, at: float) -> ChainBreak:
+    """The break with which a new file begins: everything before it is in the damaged one."""
+    lost = ((1, known.last_seq),) if known.last_seq else ()
+    return ChainBreak(known.last_seq, int(at * 1e6), reason, kept_as.name, lost, (), known.heads)
