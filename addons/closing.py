@@ -78,7 +78,13 @@ class ExchangeCloser:
         if not seen.number:
             self._number += 1
             seen.number = self._number
-        shown = _short if denied else _whole
+        agent, path, query = head.user_agent, head.shown_path, head.shown_query
+        content_type, content_encoding = head.content_type, head.content_encoding
+        model = call.request_model if call else None
+        if denied:
+            path = _short(path)
+            agent, query, model = _short(agent), _short(query), _short(model)
+            content_type, content_encoding = _short(content_type), _short(content_encoding)
         return Intent(
             seen.number,
             seen.started_at,
@@ -86,7 +92,7 @@ class ExchangeCloser:
             seen.principal,
             seen.credential,
             peer[0] if peer else None,
-            shown(head.user_agent),
+            agent,
             _MODES.get(mode, mode),
             "deny" if denied else "allow",
             denied.code if denied else None,
@@ -97,14 +103,14 @@ class ExchangeCloser:
             destination.dialect,
             flow.request.data.method.decode("ascii", "replace"),
             destination.host,
-            shown(head.shown_path),
-            shown(head.shown_query),
-            shown(head.content_type),
-            shown(head.content_encoding),
+            path,
+            query,
+            content_type,
+            content_encoding,
             len(body or b""),
             body is not None,
             call.operation if call else head.route.api.operation,
-            shown(call.request_model) if call else None,
+            model,
             call.stream if call else False,
             CHANGED if seen.onward_body is not None and denied is None else (),
         )
@@ -187,10 +193,6 @@ def _our_code(decision: Decision) -> str | None:
     return decision.code if isinstance(decision, Deny) and not decision.code.startswith("upstream_") else None
 
 
-def _whole[T: (str, str | None)](text: T) -> T:
-    return text
-
-
 def _short[T: (str, str | None)](text: T) -> T:
     return text if text is None or len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
@@ -217,6 +219,8 @@ def _unread(flow: http.HTTPFlow) -> Head:
         user_agent=None,
         shown_path=shown_path(path),
         shown_query=shown_query(nowhere.query),
+        scheme=b"",
+        target=b"",
         fields=(),
         brings_key=False,
         onward={},

@@ -42,6 +42,8 @@ class Head:
     user_agent: str | None
     shown_path: str
     shown_query: str | None
+    scheme: bytes
+    target: bytes  # what stands in the request line upstream
     fields: Fields
     brings_key: bool  # one of them is a key of the caller's own, or its identity
     onward: dict[tuple[bytes, ...], tuple[Credential | None, Fields]]
@@ -137,6 +139,8 @@ class Heads:
             user_agent=request.headers.get("user-agent"),
             shown_path=shown_path(destination.path),
             shown_query=shown_query(destination.query),
+            scheme=destination.scheme.encode(),
+            target=destination.target.encode("utf-8", "surrogateescape"),
             fields=onward,
             brings_key=any(name.lower() in CREDENTIAL_FIELDS for name, _ in onward),
             onward={},

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 
 from mitmproxy import http
 
@@ -65,7 +66,7 @@ class StreamTee:
         seen.last_flush = time.perf_counter()
         if content_type is not None and content_type.startswith("text/event-stream"):
             self._flush(seen, seen.last_flush)  # it may be long until a word comes; a dead worker's record has this
-        flow.response.stream = copying(lambda chunk: self._keep(seen, chunk), lambda: _gave_up(seen))
+        flow.response.stream = copying(partial(self._keep, seen), partial(_gave_up, seen))
 
     def _keep(self, seen: OpenExchange, chunk: bytes) -> None:
         if not chunk:

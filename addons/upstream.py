@@ -53,11 +53,11 @@ class UpstreamRouter:
         else:
             data.content = seen.onward_body
             data.headers.fields = (*known[1], (b"Content-Length", b"%d" % len(seen.onward_body)))
-        data.scheme = destination.scheme.encode()
+        data.scheme = head.scheme
         data.host = destination.host
         data.port = destination.port
         data.authority = b""
-        data.path = destination.target.encode("utf-8", "surrogateescape")
+        data.path = head.target
 
     def redirect(self, flow: http.HTTPFlow, seen: OpenExchange) -> bool:
         """The provider answered 401 before anything of it was passed on: show it the next key, once a call. False when

@@ -129,12 +129,6 @@ def server(address: Address) -> connection.Server:
     return made
 
 
-def headers(fields: Fields) -> http.Headers:
-    made = _new_headers(http.Headers)
-    made.fields = fields
-    return made
-
-
 def request(
     host: str,
     port: int,
@@ -147,10 +141,12 @@ def request(
     started: float,
 ) -> http.Request:
     """A request whose body is still to come (`raw_content` None, `timestamp_end` None). `started`: Unix seconds."""
+    headers = _new_headers(http.Headers)
+    headers.fields = fields
     data = _new_request_data(http.RequestData)
     data.__dict__ = {
         "http_version": http_version,
-        "headers": headers(fields),
+        "headers": headers,
         "content": None,
         "trailers": None,
         "timestamp_start": started,
@@ -169,10 +165,12 @@ def request(
 
 def response(http_version: bytes, status: int, reason: bytes, fields: Fields, started: float) -> http.Response:
     """A reply whose body is still to come. `started`: Unix seconds of its head."""
+    headers = _new_headers(http.Headers)
+    headers.fields = fields
     data = _new_response_data(http.ResponseData)
     data.__dict__ = {
         "http_version": http_version,
-        "headers": headers(fields),
+        "headers": headers,
         "content": None,
         "trailers": None,
         "timestamp_start": started,

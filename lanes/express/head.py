@@ -19,6 +19,7 @@ _ABSOLUTE = re.compile(rb"([A-Za-z][A-Za-z0-9+.\-]*)://([^/?#]*)(.*)", re.DOTALL
 _CONTROLS = bytes(c for c in range(32) if c != 9) + b"\x7f"
 _NAMES = 1024
 _LINES, _LINE_BYTES = 4096, 2048
+_DIGITS = 15  # of a length
 
 _FRAMING = HOP_BY_HOP | {b"content-length", b"expect"}
 
@@ -139,10 +140,52 @@ _status_line_again = functools.lru_cache(256)(_status_line)
 """First lines, too, are mostly met again; long ones are not kept."""
 
 
+type _Around = tuple[RequestHead, Fields, Fields]
+"""A head, and its fields before and after the length."""
+
+_LENGTH = b"\r\nContent-Length: "
+_heads_known: dict[tuple[int, bytes], _Around] = {}
+"""Heads met before but for the digits of their length, by where that stands and all the rest: a client sends nearly
+the same head each time. Heads with a fault, or another word on their framing, are never kept here."""
+_HEADS, _HEAD_BYTES = 1024, 4096
+
+
 def parse_request(head: bytes, most_fields: int) -> RequestHead:
     """`head` ends before the empty line. Raises HeadProblem: bad_request, headers_too_large."""
     if head.count(b"\n") > most_fields:
         raise HeadProblem("headers_too_large")
+    at = head.find(_LENGTH)
+    if at < 0 or len(head) > _HEAD_BYTES:
+        return _parse_request(head)
+    digits = at + len(_LENGTH)
+    end = head.find(b"\r\n", digits)
+    length = head[digits:end] if end >= 0 else head[digits:]
+    alike = (at, head[:at] + head[end:] if end >= 0 else head[:at])
+    if (known := _heads_known.get(alike)) is not None and length.isdigit() and len(length) <= _DIGITS:
+        as_before, before, after = known
+        return RequestHead(
+            as_before.method,
+            as_before.scheme,
+            as_before.authority,
+            as_before.path,
+            as_before.version,
+            (*before, (b"Content-Length", length), *after),
+            int(length),
+            False,
+            as_before.keep,
+            as_before.expects,
+            None,
+        )
+    found = _parse_request(head)
+    if found.fault is None and not found.chunked:
+        no = head.count(b"\r\n", 0, at)
+        if len(_heads_known) >= _HEADS:
+            _heads_known.clear()
+        _heads_known[alike] = found, found.fields[:no], found.fields[no + 1 :]
+    return found
+
+
+def _parse_request(head: bytes) -> RequestHead:
     first, *lines = head.split(b"\r\n")
     method, target, number = (_request_line_again if len(first) <= _LINE_BYTES else _request_line)(first)
     fields, framing = _read(lines)
@@ -161,7 +204,7 @@ def parse_request(head: bytes, most_fields: int) -> RequestHead:
     fault = None if number in (b"1.1", b"1.0") else "bad_http_version"
     for name, value in framing:
         if name == b"content-length":
-            if length is not None or not value.isdigit() or len(value) > 15:
+            if length is not None or not value.isdigit() or len(value) > _DIGITS:
                 fault = fault or "bad_request"
             else:
                 length = int(value)
@@ -196,7 +239,7 @@ def parse_reply(head: bytes) -> ReplyHead:
     keep = number == b"1.1"
     for name, value in framing:
         if name == b"content-length":
-            if length is not None or chunked or not value.isdigit() or len(value) > 15:
+            if length is not None or chunked or not value.isdigit() or len(value) > _DIGITS:
                 raise HeadProblem("bad_request")
             length = int(value)
         elif name == b"transfer-encoding":

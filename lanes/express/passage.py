@@ -357,6 +357,8 @@ class Passage:
 
     def _is_over(self) -> bool:
         """After each hook: did an addon kill the flow, or the caller leave?"""
+        if not self._ended and not self._gone and self.flow.error is None:
+            return False
         if self._ended:
             return True
         if self._was_killed():

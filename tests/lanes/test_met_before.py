@@ -45,9 +45,43 @@ def read(head: bytes, *, reply: bool) -> RequestHead | ReplyHead | str:
 def test_a_head_met_before_reads_the_same(lines: list[bytes], reply: bool) -> None:
     head = b"\r\n".join([b"HTTP/1.1 200 OK" if reply else b"POST /x HTTP/1.1", *lines])
     heads._fields_known.clear()
+    heads._heads_known.clear()
     first = read(head, reply=reply)
 
     assert read(head, reply=reply) == first
+
+
+@given(st.lists(_lines, max_size=7), st.lists(_lines, max_size=7))
+def test_a_head_reads_the_same_whatever_was_met_before(before: list[bytes], lines: list[bytes]) -> None:
+    head = b"\r\n".join([b"POST /x HTTP/1.1", *lines])
+    heads._fields_known.clear()
+    heads._heads_known.clear()
+    alone = read(head, reply=False)
+    heads._fields_known.clear()
+    heads._heads_known.clear()
+    read(b"\r\n".join([b"POST /x HTTP/1.1", *before]), reply=False)
+
+    assert read(head, reply=False) == alone
+
+
+@pytest.mark.parametrize(
+    ("length", "code"),
+    [(b"7", None), (b"", "bad_request"), (b"+7", "bad_request"), (b"7 8", "bad_request"), (b"9" * 16, "bad_request")],
+)
+def test_of_a_head_met_before_the_length_is_read_anew(length: bytes, code: str | None) -> None:
+    head = b"POST /x HTTP/1.1\r\nA: 1\r\nContent-Length: %b\r\nB: 2"
+    parse_request(head % b"3", 5)
+    found = parse_request(head % length, 5)
+
+    assert found.fault == code
+    if code is None:
+        assert found.length == 7
+        assert found.fields == ((b"A", b"1"), (b"Content-Length", b"7"), (b"B", b"2"))
+
+
+def test_the_same_lines_in_another_order_are_another_head() -> None:
+    assert parse_request(b"POST /x HTTP/1.1\r\nContent-Length: 3\r\nA: 1", 5).fields[0] == (b"Content-Length", b"3")
+    assert parse_request(b"POST /x HTTP/1.1\r\nA: 1\r\nContent-Length: 3", 5).fields[0] == (b"A", b"1")
 
 
 def test_what_is_remembered_of_heads_is_bounded() -> None:
@@ -58,6 +92,15 @@ def test_what_is_remembered_of_heads_is_bounded() -> None:
 
     assert len(heads._fields_known) <= heads._LINES
     assert max(map(len, heads._fields_known)) <= heads._LINE_BYTES
+
+
+def test_whole_heads_that_are_remembered_are_bounded() -> None:
+    for i in range(heads._HEADS + 500):
+        parse_request(b"GET / HTTP/1.1\r\nX: %d\r\nContent-Length: 3" % i, 100)
+    parse_request(b"GET / HTTP/1.1\r\nX: %b\r\nContent-Length: 3" % (b"x" * heads._HEAD_BYTES), 100)
+
+    assert len(heads._heads_known) <= heads._HEADS
+    assert max(len(rest) for _, rest in heads._heads_known) <= heads._HEAD_BYTES
 
 
 def message(
