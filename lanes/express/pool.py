@@ -1,6 +1,7 @@
 """Warm upstream connections, shared by all callers; the one used last is used next."""
 
 import asyncio
+import contextlib
 import logging
 import ssl
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from lanes import pinned
 from lanes.express.dial import dial
 from lanes.express.hooks import fire
-from lanes.express.tls import ResumingContext, describe
+from lanes.express.tls import ResumingContext, UnreadableCertificate, describe
 from lanes.express.upstream import Destination, Upstream
 
 if TYPE_CHECKING:
@@ -122,7 +123,8 @@ class Pool:
         if context is not None:
             server.timestamp_tls_setup = lane.wall()
             secured = transport.get_extra_info("ssl_object")
-            describe(server, secured)
+            with contextlib.suppress(UnreadableCertificate):  # OpenSSL has verified it; addons are told less
+                describe(server, secured)
             if isinstance(context, ResumingContext):
                 upstream.remember = (context, name or host, secured)
         server.state = ConnectionState.OPEN

@@ -48,7 +48,7 @@ def verifying(cafile: str | None = None) -> ResumingContext:
     return context
 
 
-class UnreadableCertificate(Exception):  # noqa: N818 - says what is wrong
+class UnreadableCertificate(ValueError):  # noqa: N818 - says what is wrong
     """A peer's chain holds a certificate that OpenSSL took and cryptography cannot read."""
 
 

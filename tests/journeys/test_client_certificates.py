@@ -164,6 +164,24 @@ def test_what_the_ca_never_signed_ends_in_the_handshake(gate: Gate, what: str, s
     assert gate.asks(ANNS).status_code == 200, what
 
 
+def test_a_chain_that_cannot_be_read_is_turned_away_and_does_not_look_like_none(gate: Gate) -> None:
+    """OpenSSL takes a certificate of a version that does not exist (RFC 5280 §4.1.2.1); we cannot read it."""
+    unreadable = STRANGER.der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x07", 1)
+    path = ANNS.written(gate.folder / "odd.pem")
+    path.write_bytes(path.read_bytes() + ssl.DER_cert_to_PEM_cert(unreadable).encode())
+    context = gate.shows()
+    context.load_cert_chain(path)
+    before = len(gate.provider.received)
+    with httpx2.Client(verify=context, timeout=20) as client:
+        answer = client.post(
+            f"{gate.instance.url}/v1/chat/completions",
+            json={"model": "gpt-4o", "messages": []},
+            headers={"authorization": f"Bearer {token()}"},
+        )
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_request")
+    assert len(gate.provider.received) == before
+
+
 def test_a_certificate_beside_a_token_must_be_of_the_same_person(gate: Gate) -> None:
     assert gate.asks(ANNS, key=token()).status_code == 200
     other = gate.asks(ANNS, key=token(claims(sub="u-bob", email="bob@example.com")))
