@@ -7,7 +7,24 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cli import access, check, db, demo, doctor, export, identity, replay, search, show, status, tail, token, verify
+from cli import (
+    access,
+    check,
+    db,
+    demo,
+    doctor,
+    erase,
+    export,
+    hold,
+    identity,
+    replay,
+    search,
+    show,
+    status,
+    tail,
+    token,
+    verify,
+)
 from cli.failure import told
 from cli.options import Config, serving_settings_at
 
@@ -93,6 +110,8 @@ app.command(rich_help_panel=LOOK, cls=search.SearchCommand)(search.search)
 app.command(rich_help_panel=LOOK)(replay.replay)
 app.command(rich_help_panel=LOOK)(export.export)
 app.command(rich_help_panel=ADMINISTER)(verify.verify)
+app.command(rich_help_panel=ADMINISTER)(erase.erase)
+app.add_typer(hold.app, name="hold", rich_help_panel=ADMINISTER)
 app.command(rich_help_panel=ADMINISTER)(access.access)
 app.command(rich_help_panel=ADMINISTER)(doctor.doctor)
 app.add_typer(db.app, name="db", rich_help_panel=ADMINISTER)

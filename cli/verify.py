@@ -87,6 +87,8 @@ def _said(verdict: "Verdict", heads: int, looks: "AccessVerdict") -> str:
         if verdict.first_seq > 1:
             lines.append(f"It vouches from seq {verdict.first_seq}; what came before was let go.")
     lines += [f"{said[0].upper()}{said[1:]}." for said in verdict.breaks]
+    if verdict.erased:
+        lines.append(f"{verdict.erased} records were erased; the chain of {verdict.tombstones} tombstones says why.")
     matched = verdict.heads_matched + looks.heads_matched
     lines.append(f"{matched} of {heads} signed heads match." if heads else "No signed heads to hold against it.")
     if looks.broken is not None:

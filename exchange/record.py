@@ -89,6 +89,7 @@ class Record:
     seen: Seen
     derived: Derived
     raw: RawBytes
+    content: bool = True  # False: sizes, usage and decision are kept, and nothing that was said
 
 
 def iso(microseconds: int) -> str:

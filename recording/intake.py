@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from storage.journal.files import is_alive, journal_files
+from storage.journal.files import is_alive, journal_files, rotate_path
 from storage.journal.reading import JournalFile, Place, boots
 from storage.journal.rows import CLOSING, Row
 from storage.sqlite.writing import Cursor
@@ -113,6 +113,26 @@ class BootIntake:
         if self.over and not journal_files(self.directory):
             shutil.rmtree(self.directory, ignore_errors=True)
 
+    def ask_to_rotate(self) -> None:
+        """Ask the worker to begin its next file."""
+        if not self.over and is_alive(self.directory):
+            rotate_path(self.directory).touch(mode=0o600)
+
+    def has_rotated(self) -> bool:
+        """Did it, or is it gone?"""
+        return not rotate_path(self.directory).exists() or not is_alive(self.directory)
+
+    def keep_only_open(self) -> None:
+        """Of the files that are still needed, remove what is stored.
+
+        Raises:
+            sqlite3.Error: it is still there.
+        """
+        names = [path.name for path in journal_files(self.directory)]
+        for name in names if self.over else names[:-1]:
+            if (file := self._files.get(name)) is not None:
+                file.keep_only(self._open)
+
     def close(self) -> None:
         for file in self._files.values():
             file.close()
@@ -148,6 +168,10 @@ class Intake:
             if boot.over and not boot.directory.exists():
                 del self._boots[name]
         return gone
+
+    def boots(self) -> list[BootIntake]:
+        """The boots that left something to read."""
+        return list(self._boots.values())
 
     def close(self) -> None:
         for boot in self._boots.values():

@@ -15,12 +15,14 @@ from recording.attempts import LARGE, Attempts
 from recording.costs import Prices
 from recording.damage import DailyLook, begin_anew, open_whole
 from recording.intake import BootIntake, Bundle, Intake
+from recording.orders import Interrupted, Orders, Told
 from recording.threads import Threads
 from recording.understanding import READER, Journaled, keep_only, put_together, understand
 from settings.schema import Heads
 from storage.journal.files import hold_lock, journal_dir
 from storage.sqlite.damage import is_damage
 from storage.sqlite.driver import StoreProblem, audit_path
+from storage.sqlite.tombstones import NODE as TOMBSTONES
 from storage.sqlite.writing import AuditWriter
 
 log = logging.getLogger(__name__)
@@ -29,6 +31,8 @@ _BATCH = 200  # exchanges in one transaction
 _BYTES = 16 << 20  # of bodies in one transaction, and so in memory; one exchange may have more
 _REST = 0.1  # seconds between looks when there is nothing to do
 _HOUSEKEEPING = 2.0  # seconds between removing journal files
+_CATCHING_UP = 100  # batches, at most, that are recorded before a command is carried out
+_ROTATING = 10.0  # seconds for workers to begin their next journal file
 _BACK_OFF = 1.0  # seconds until a store that refused is tried again
 
 
@@ -61,6 +65,15 @@ class Recorder:
         self._tidied = 0.0
         self._anchors = Anchors(data_dir, self._heads)
         self._anchored = time.monotonic()
+        self._stopping = False
+        self._orders = Orders(
+            data_dir,
+            lambda: self._writer,
+            meanwhile=self._meanwhile,
+            caught_up=self._catch_up,
+            forgotten=self._forget,
+            cleared=self._clear_journals,
+        )
 
     def _open(self) -> AuditWriter:
         return AuditWriter(audit_path(self._data_dir), reader_version=READER)
@@ -74,6 +87,7 @@ class Recorder:
     def close(self) -> None:
         self._anchor()
         self._anchors.close()
+        self._orders.close()
         self._intake.close()
         self._writer.close()
         os.close(self._lock)
@@ -135,9 +149,53 @@ class Recorder:
             return self._threads.linked(keep_only(journaled))
         return self._threads.linked(understand(journaled, self._prices))
 
+    def carry_out(self, told: Told = lambda _step: None) -> None:
+        """Carry out the commands that wait (commands.db), recording meanwhile."""
+        try:
+            self._orders.carry_out(told)
+        except (sqlite3.Error, OSError) as cannot:
+            log.error("commands.db cannot be used, nothing in it is carried out: %s", cannot)
+
+    def stop(self) -> None:
+        """Carry on with no command; the next recorder does."""
+        self._stopping = True
+
+    def _meanwhile(self) -> None:
+        if self._stopping:
+            raise Interrupted
+        self.step()
+
+    def _catch_up(self) -> None:
+        """Record what is in the journals by now; on a busy road something always is."""
+        for _ in range(_CATCHING_UP):
+            if not self.step():
+                return
+
+    def _forget(self) -> None:
+        self._threads = Threads(self._writer.thread_of)
+
+    def _clear_journals(self) -> list[str]:
+        """Nothing that is stored is left in a journal file, of which a worker appends to one. What could not be."""
+        for boot in self._intake.boots():
+            boot.ask_to_rotate()
+        until = time.monotonic() + _ROTATING
+        while waiting := [boot for boot in self._intake.boots() if not boot.has_rotated()]:
+            if time.monotonic() > until:
+                break
+            time.sleep(_REST)
+        self._catch_up()
+        self.tidy()
+        self._insist(self._writer.persist)
+        for boot in self._intake.boots():
+            boot.keep_only_open()
+        return [f"the journal of worker {boot.name[:13]}, which does not answer: restart it" for boot in waiting]
+
     def _anchor(self) -> None:
         self._anchored = time.monotonic()
-        self._anchors.publish(self._writer.heads())
+        heads = self._writer.heads()
+        if (last := self._writer.tombstone_head()) is not None:
+            heads[TOMBSTONES] = last
+        self._anchors.publish(heads)
 
     def tidy(self) -> None:
         """Remove the journal files that are not needed any more."""
@@ -165,10 +223,13 @@ class Recorder:
 def run(data_dir: Path, heads: Heads, ready: Callable[[], None]) -> None:
     """Record until SIGTERM or SIGINT; then store what is whole by then, and return."""
     stopping = False
+    recorder: Recorder | None = None
 
     def stop(_signal: int, _frame: object) -> None:
         nonlocal stopping
         stopping = True
+        if recorder is not None:
+            recorder.stop()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
@@ -178,6 +239,7 @@ def run(data_dir: Path, heads: Heads, ready: Callable[[], None]) -> None:
         while not stopping:
             if not recorder.step():
                 time.sleep(_REST)
+            recorder.carry_out()
         while recorder.step():
             pass
         recorder.tidy()

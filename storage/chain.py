@@ -15,6 +15,9 @@ from exchange.record import Seen
 GENESIS = "s1:" + "0" * 64
 """What the first record of a node links to. `s1` names this way of hashing."""
 
+NOT_KEPT = "off"
+"""In place of a digest, where content was never to be kept: what is not there cannot be guessed at."""
+
 _canonical = msgspec.json.Encoder(order="sorted").encode
 
 

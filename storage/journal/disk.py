@@ -5,7 +5,7 @@ import sqlite3
 from collections import deque
 from pathlib import Path
 
-from storage.journal.files import SCHEMA, bytes_of, connect, file_name, journal_files
+from storage.journal.files import SCHEMA, bytes_of, connect, file_name, journal_files, rotate_path
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +91,16 @@ class JournalDisk:
         if not self._owed and self.lost_rows:
             log.error("%d rows were lost while the disk refused them.", self.lost_rows)
             self.lost_rows = 0
+
+    def rotate_if_asked(self) -> None:
+        """Begin the next file when the recorder asks for it: what stands in the one before can then be removed."""
+        asked = rotate_path(self._directory)
+        if not asked.exists():
+            return
+        if self._bytes_in_file:
+            self._rotate()
+        if not self._bytes_in_file:
+            asked.unlink(missing_ok=True)
 
     def bytes_waiting(self) -> int:
         """What the boot's files take on disk: not yet removed by the recorder."""

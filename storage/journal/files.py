@@ -25,6 +25,11 @@ def journal_dir(data_dir: Path) -> Path:
     return data_dir / "journal"
 
 
+def rotate_path(boot: Path) -> Path:
+    """A file that asks the worker of this boot to begin the next journal file; gone once it did."""
+    return boot / "rotate"
+
+
 def file_name(number: int) -> str:
     return f"{number:06d}.sqlite"
 

@@ -1,7 +1,7 @@
 """The recorder's end of the journal: rows in the order in which they were written; nothing is changed."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +52,22 @@ class JournalFile:
             return decode(found[0], found[1]), found[2] or b""
         except (msgspec.DecodeError, KeyError) as broken:
             raise LookupError(f"row {no} of {self.path.name} cannot be read: {broken}") from broken
+
+    def keep_only(self, exchanges: Iterable[bytes]) -> None:
+        """Remove the rows of all other exchanges, and every trace of them. The worker has begun a later file.
+
+        Raises:
+            sqlite3.Error: they are still there.
+        """
+        connection = connect(self.path, durable=True)
+        try:
+            connection.execute("pragma secure_delete=on")
+            connection.execute("create temp table kept (exchange blob primary key)")
+            connection.executemany("insert into kept values (?)", [(exchange,) for exchange in exchanges])
+            connection.execute("delete from row where exchange not in (select exchange from kept)")
+            connection.execute("pragma wal_checkpoint(truncate)")  # what it said before stood in the log alone
+        finally:
+            connection.close()
 
     def close(self) -> None:
         self._connection.close()

@@ -161,6 +161,7 @@ class Journal:
             self._one_batch()
             if time.monotonic() - looked > _TICK:
                 looked = time.monotonic()
+                self.disk.rotate_if_asked()
                 waiting = self.disk.bytes_waiting()
                 self.full, self.crowded = waiting > self._limit, waiting > self._limit // 2
         self._one_batch()

@@ -107,6 +107,20 @@ class BodyReader:
                 pieces.append(self._chunk(row))
         return b"".join(pieces)
 
+    def add_chunks(self, manifest: bytes | None, to: set[int]) -> None:
+        """Add the rows of all chunks that this manifest leads to."""
+        if manifest is None:
+            return
+        row = 0
+        for part in _decode(self._packer.unpack(manifest)):
+            if isinstance(part, bytes):
+                continue
+            row += part
+            if row not in to:
+                to.add(row)
+                found = self._connection.execute("select content from chunk where id = ?", (row,)).fetchone()
+                self.add_chunks(found[0] if found else None, to)
+
     def _chunk(self, row: int) -> bytes:
         found = self._connection.execute("select content from chunk where id = ?", (row,)).fetchone()
         if found is None:

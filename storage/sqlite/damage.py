@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from storage.access import NODE
+from storage.access import NODE as ACCESS
 from storage.sqlite.breaks import ChainBreak
 from storage.sqlite.integrity import quick_check
+from storage.sqlite.tombstones import NODE as TOMBSTONES
 
 _DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PARTS: Final = ("", "-wal", "-shm")
@@ -88,7 +89,7 @@ def known_of(path: Path, heads_file: Path) -> Known:
     try:
         for line in heads_file.read_text(encoding="utf-8").splitlines():
             parts = line.split(" ")
-            if len(parts) == 6 and parts[2].isdigit() and parts[1] != NODE:
+            if len(parts) == 6 and parts[2].isdigit() and parts[1] not in (ACCESS, TOMBSTONES):
                 last = max(last, int(parts[2]))
     except (OSError, UnicodeError):
         pass  # no head was signed here yet

@@ -7,10 +7,11 @@ from sqlite_utils import Database, Migrations
 from storage.sqlite.breaks import m004_breaks
 from storage.sqlite.readable import m003_readable
 from storage.sqlite.thread_index import m002_threads
+from storage.sqlite.tombstones import m005_erasable
 
 migrations: Final = Migrations("audit")
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 """What this code can read and write: the number of the last step below."""
 
 
@@ -119,3 +120,4 @@ def m001_exchanges(db: Database) -> None:
 migrations()(m002_threads)
 migrations()(m003_readable)
 migrations()(m004_breaks)
+migrations()(m005_erasable)

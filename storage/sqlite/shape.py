@@ -10,8 +10,11 @@ from storage.sqlite.bodies import BodyReader
 
 _encode = msgspec.json.Encoder().encode
 
-COLUMNS = "e.*, b.request, b.request_json, b.response, b.raw"
-FROM = "from exchange e join body b on b.seq = e.seq"
+COLUMNS = "e.*, b.request, b.request_json, b.response, b.raw, t.at as erased_at"
+FROM = (
+    "from exchange e join body b on b.seq = e.seq "
+    "left join erased x on x.seq = e.seq left join tombstone t on t.id = x.tombstone"
+)
 
 
 def _json(bodies: BodyReader, said: bytes | None) -> msgspec.Raw | None:
@@ -88,6 +91,7 @@ def record_json(row: sqlite3.Row | dict[str, Any], bodies: BodyReader) -> bytes:
             "findings": [],
             "changed": msgspec.json.decode(row["changed"]),
             "raw": row["raw"],
+            "erased_at": iso(row["erased_at"]) if row["erased_at"] is not None else None,
             "hash": row["hash"],
             "prev_hash": row["prev_hash"],
         }

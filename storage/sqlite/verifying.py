@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from exchange.principal import Principal
-from exchange.record import Seen
-from storage.chain import GENESIS, digest, link
+from exchange.record import Seen, iso
+from storage.chain import GENESIS, NOT_KEPT, digest, link
 from storage.heads import Head
 from storage.sqlite.bodies import BodyReader
 from storage.sqlite.breaks import ChainBreak, is_in, read_breaks, without
+from storage.sqlite.tombstones import ERASE, ERASED, NODE, chain_problem
 
 
 @dataclass(slots=True)
@@ -27,6 +28,8 @@ class Verdict:
     heads_matched: int = 0
     breaks: list[str] = field(default_factory=list)  # where the file was damaged, and what is lost
     gaps: list[str] = field(default_factory=list)  # exchanges that workers counted and that are not here
+    erased: int = 0  # records whose content was taken out, each named by a tombstone
+    tombstones: int = 0
 
 
 def verify(
@@ -41,7 +44,11 @@ def verify(
     bodies = BodyReader(connection)
     previous: dict[str, str] = {}
     expected = 0
-    signed = {(head.node, head.seq): head.hash for head in heads}
+    heads = list(heads)
+    signed = {(head.node, head.seq): head.hash for head in heads if head.node != NODE}
+    verdict.broken = _tombstones(connection, verdict, [head for head in heads if head.node == NODE])
+    if verdict.broken is not None:
+        return verdict
     breaks = deque(read_breaks(connection))
     lost = [each for broken, _ in breaks for each in broken.lost]
     base: str | None = None  # the break that every node follows which has no record since
@@ -108,8 +115,9 @@ def _rows(connection: sqlite3.Connection) -> Iterator[sqlite3.Row]:
     after = 0
     while True:
         rows = connection.execute(
-            "select e.*, b.request, b.response, b.raw, r.content from exchange e join body b on b.seq = e.seq "
-            "left join raw_reply r on r.seq = e.seq where e.seq > ? order by e.seq limit 200",
+            "select e.*, b.request, b.request_json, b.response, b.raw, r.content, x.tombstone from exchange e "
+            "join body b on b.seq = e.seq left join raw_reply r on r.seq = e.seq left join erased x on x.seq = e.seq "
+            "where e.seq > ? order by e.seq limit 200",
             (after,),
         ).fetchall()
         yield from rows
@@ -125,8 +133,12 @@ def _wrong(row: sqlite3.Row, previous: str | None, bodies: BodyReader, *, first:
         return "does not follow the one before it: records were removed, inserted or put in another order"
     if link(row["prev_hash"], seen_of(row), row["request_digest"], row["response_digest"]) != row["hash"]:
         return "was altered: what it says is not what its hash was made of"
+    never_kept = row["request_digest"] == NOT_KEPT
+    if never_kept or row["tombstone"] is not None:
+        left = [row[name] for name in ("salt", "request", "request_json", "response", "content")]
+        return None if all(each is None for each in left) else "has content, though it was erased or never kept"
     if row["salt"] is None or row["raw"] != "kept":
-        return None  # the content was let go with its salt; the chain holds without it
+        return "lost its content, and no tombstone says why"
     try:
         request, reply = bodies.get(row["request"]), bodies.get(row["content"] or row["response"])
     except (ValueError, LookupError) as gone:
@@ -136,6 +148,33 @@ def _wrong(row: sqlite3.Row, previous: str | None, bodies: BodyReader, *, first:
     for what, body in (("request", request), ("response", reply)):
         if not hmac.compare_digest(digest(row["salt"], body), row[f"{what}_digest"]):
             return f"has another {what} than was recorded"
+    return None
+
+
+def _tombstones(connection: sqlite3.Connection, verdict: Verdict, heads: list[Head]) -> str | None:
+    """What was taken out, and by whose command. Why it does not hold; None when it does."""
+    # Tombstones of before the file was damaged are in the damaged one.
+    begun = max((iso(broken.at) for broken, _ in read_breaks(connection)), default="")
+    why, matched = chain_problem(connection, [(head.seq, head.hash) for head in heads if head.at >= begun])
+    if why is not None:
+        return why
+    verdict.heads_matched += matched
+    verdict.tombstones = connection.execute("select count(*) from tombstone").fetchone()[0]
+    stray = connection.execute(
+        "select x.seq from erased x left join tombstone t on t.id = x.tombstone and t.kind = ? "
+        "where t.id is null order by x.seq limit 1",
+        (ERASE,),
+    ).fetchone()
+    if stray is not None:
+        return f"record {stray[0]} is said to be erased, and no tombstone says so"
+    verdict.erased = connection.execute("select count(*) from erased").fetchone()[0]
+    for number, ended in connection.execute(
+        "select json_extract(detail, '$.of'), json_extract(detail, '$.exchanges') from tombstone where kind = ?",
+        (ERASED,),
+    ).fetchall():
+        now = connection.execute("select count(*) from erased where tombstone = ?", (number,)).fetchone()[0]
+        if now > ended:
+            return f"tombstone {number} names {ended} erased records, and {now} refer to it"
     return None
 
 

@@ -9,14 +9,17 @@ from pathlib import Path
 
 import msgspec
 
+from exchange.principal import Principal
 from exchange.record import Record
-from storage.chain import GENESIS, digest, link
+from storage.chain import GENESIS, NOT_KEPT, digest, link
 from storage.packing import Packer
 from storage.sqlite.bodies import BodyWriter
 from storage.sqlite.breaks import ChainBreak, last_break, write_break
 from storage.sqlite.driver import StoreProblem, open_for_writing
-from storage.sqlite.search import tokens
+from storage.sqlite.erasing import Eraser
+from storage.sqlite.search_index import SearchIndex
 from storage.sqlite.thread_index import ThreadIndex
+from storage.sqlite.tombstones import ERASE, Tombstones
 from storage.sqlite.upgrade import bring_up_to_date, unusable
 
 _json = msgspec.json.Encoder().encode
@@ -53,6 +56,8 @@ class AuditWriter:
         self._packer = Packer()
         self._bodies = BodyWriter(self._connection)
         self._threads = ThreadIndex(self._connection)
+        self._index = SearchIndex(self._connection, self._bodies)
+        self._erased: dict[tuple[str, str], int] | None = None
         self._people: dict[tuple[str, str], int] = {}
         self._heads: dict[str, str] = {}
         self._tips: dict[str, tuple[int, str]] = {}
@@ -99,9 +104,7 @@ class AuditWriter:
             self._tips.update(tips)
         except BaseException:
             self._heads = heads
-            self._people.clear()
-            self._bodies.forget()
-            self._threads.undo()
+            self._forget()
             if self._connection.in_transaction:
                 execute("rollback")
             raise
@@ -122,6 +125,28 @@ class AuditWriter:
             raise
         self._heads.clear()
 
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """For what changes the record by hand, in transactions of its own (storage.sqlite.transaction)."""
+        return self._connection
+
+    def empty_log(self) -> bool:
+        """Fold the write-ahead log into the file and cut it to nothing. False when a reader is in the way."""
+        self._connection.execute("pragma busy_timeout=200")
+        try:
+            busy, _, _ = self._connection.execute("pragma wal_checkpoint(truncate)").fetchone()
+        finally:
+            self._connection.execute("pragma busy_timeout=10000")
+        return not busy
+
+    def tombstone_head(self) -> tuple[int, str] | None:
+        """(id, hash) of the last tombstone."""
+        return Tombstones(self._connection).head()
+
+    def eraser(self) -> Eraser:
+        """Takes content out again."""
+        return Eraser(self._connection, self._index, self._threads, self._forget)
+
     def heads(self) -> dict[str, tuple[int, str]]:
         """The last record of each node that was stored since the start: (seq, hash)."""
         return dict(self._tips)
@@ -138,6 +163,24 @@ class AuditWriter:
         finally:
             os.close(descriptor)
 
+    def _forget(self) -> None:
+        """Rows that were thought of as written are perhaps not there, or not any more."""
+        self._people.clear()
+        self._bodies.forget()
+        self._threads.undo()
+        self._erased = None
+
+    def _is_erased(self, who: Principal | None, started_at: int) -> bool:
+        """Was this person's erasure asked for while the exchange ran? Then it has no content any more."""
+        if self._erased is None:
+            details = self._connection.execute("select detail from tombstone where kind = ?", (ERASE,)).fetchall()
+            self._erased = {
+                (one["issuer"], one["subject"]): erased["before"]
+                for erased in (msgspec.json.decode(detail) for (detail,) in details)
+                for one in erased["identities"]
+            }
+        return who is not None and started_at <= self._erased.get((who.issuer, who.subject), 0)
+
     def _head(self, node: str) -> str:
         if (known := self._heads.get(node)) is None:
             last = self._connection.execute(
@@ -151,8 +194,11 @@ class AuditWriter:
 
     def _insert(self, record: Record) -> int:
         seen, derived, raw = record.seen, record.derived, record.raw
-        salt = secrets.token_bytes(16)
-        request_digest, response_digest = digest(salt, raw.request), digest(salt, raw.response)
+        erased = self._is_erased(seen.principal, seen.started_at)
+        keeps = record.content and not erased
+        salt = secrets.token_bytes(16) if keeps else None
+        request_digest = digest(salt, raw.request) if salt else NOT_KEPT
+        response_digest = digest(salt, raw.response) if salt else NOT_KEPT
         previous = self._head(seen.node)
         this = self._heads[seen.node] = link(previous, seen, request_digest, response_digest)
         who = seen.principal
@@ -174,21 +220,23 @@ class AuditWriter:
         )  # fmt: skip
         seq = self._connection.execute(_INSERT, values).lastrowid
         assert seq is not None
-        self._insert_body(seq, record)
-        self._threads.put(seq, derived.thread_keys, derived.tools, seen.principal)
-        said = {"user": "", "answer": "", "tool": ""}
-        for text in derived.texts:
-            said[text.kind] += tokens(text.text) + "\n"
-        if any(said.values()):
-            self._connection.execute(
-                "insert into search (rowid, user_text, answer_text, tool_text) values (?, ?, ?, ?)",
-                (seq, said["user"], said["answer"], said["tool"]),
-            )
+        if keeps:
+            scope = self._scope(record)
+            self._insert_body(seq, scope, record)
+            self._threads.put(seq, derived.thread_keys, derived.tools, seen.principal)
+            self._index.put(seq, scope, derived.texts)
+        else:
+            self._insert_no_body(seq, record)
+            self._threads.put(seq, (), (), None if erased else seen.principal)
         return seq
 
-    def _insert_body(self, seq: int, record: Record) -> None:
+    def _insert_no_body(self, seq: int, record: Record) -> None:
+        raw = record.raw
+        types = (raw.request_type, raw.request_coding, raw.response_type, raw.response_coding)
+        self._connection.execute("insert into body values (?, null, null, null, ?, ?, ?, ?, 'off')", (seq, *types))
+
+    def _insert_body(self, seq: int, scope: int, record: Record) -> None:
         raw, derived = record.raw, record.derived
-        scope = self._scope(record)
         answer = derived.response if derived.response is not None else b"null" if raw.response else None
         same = derived.request == raw.request
         self._connection.execute(

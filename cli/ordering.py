@@ -1,0 +1,101 @@
+"""A command that changes the record: written down, carried out by the recorder, waited for.
+
+Where no recorder runs, this process takes its place for as long as it takes.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from cli.failure import Failed
+
+if TYPE_CHECKING:
+    from settings.schema import Settings
+    from storage.sqlite.erasing import Step
+
+_LOOK: Final = 0.1  # seconds between two looks at how far it is
+_TRIES: Final = 3
+_PATIENCE: Final = 10.0  # seconds for a recorder that died to be started again by those who watch it
+
+
+def carried_out(settings: "Settings", kind: str, arguments: dict[str, Any], reason: str | None) -> dict[str, Any]:
+    """Ask for this, and wait until it is done. Returns its outcome.
+
+    Raises:
+        Failed: it cannot be done; the message says why.
+        StoreProblem: audit.db cannot be used.
+    """
+    from cli.progress import stages
+    from storage.access import actor
+    from storage.commands import Commands
+
+    data_dir = settings.data_dir
+    commands = Commands(data_dir)
+    try:
+        uid = commands.ask(kind, arguments, actor=actor(), reason=reason)
+        absent: float | None = None
+        tries = 0
+        with stages(kind) as show:
+            while (command := commands.get(uid)).outcome is None:
+                if command.doing is not None:
+                    show(command.doing, command.done, command.total)
+                absent = None if _runs(data_dir) else absent or time.monotonic()
+                if absent is not None and (not _watched(data_dir) or time.monotonic() - absent > _PATIENCE):
+                    if (tries := tries + 1) > _TRIES:
+                        raise Failed("Nobody carried this out, and neither can this command; the log above says why.")
+                    _ourselves(settings, lambda step: show(*step))
+                else:
+                    time.sleep(_LOOK)
+    finally:
+        commands.close()
+    if (why := command.outcome.get("error")) is not None:
+        raise Failed(str(why))
+    return command.outcome
+
+
+def recorded_first(settings: "Settings") -> None:
+    """Where no recorder runs, record what the journals still hold: nobody else would.
+
+    Raises:
+        StoreProblem: audit.db cannot be used.
+    """
+    from storage.journal.files import journal_dir
+    from storage.journal.reading import boots
+
+    if not _runs(settings.data_dir) and any(boots(journal_dir(settings.data_dir))):
+        _ourselves(settings, lambda _step: None)
+
+
+def _runs(data_dir: Path) -> bool:
+    from storage.journal.files import is_held
+    from storage.sqlite.lock import lock_path
+
+    return is_held(lock_path(data_dir))
+
+
+def _watched(data_dir: Path) -> bool:
+    """Are there workers? Then somebody watches over the recorder too."""
+    from storage.journal.files import is_alive, journal_dir
+    from storage.journal.reading import boots
+
+    return any(is_alive(boot) for boot in boots(journal_dir(data_dir)))
+
+
+def _ourselves(settings: "Settings", told: "Callable[[Step], None]") -> None:
+    """Be the recorder until no command waits."""
+    from recording.recorder import Recorder
+    from storage.sqlite.driver import StoreProblem
+
+    try:
+        recorder = Recorder(settings.data_dir, settings.storage.heads)
+    except StoreProblem:
+        if _runs(settings.data_dir):
+            return  # it was started in this moment
+        raise
+    try:
+        while recorder.step():
+            pass
+        recorder.carry_out(told)
+    finally:
+        recorder.close()

@@ -1,0 +1,179 @@
+"""Commands of people, carried out by the recorder: the one writer changes the record, whoever asks for it."""
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Generator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from storage.commands import Command, Commands, commands_path
+from storage.sqlite.driver import audit_path
+from storage.sqlite.erasing import Erasure, Step
+from storage.sqlite.holds import Holds, add_hold, remove_hold
+from storage.sqlite.people import Who, identities_of
+from storage.sqlite.transaction import transaction
+from storage.sqlite.writing import AuditWriter
+
+log = logging.getLogger(__name__)
+
+_SAYING: Final = 0.2  # seconds between two words on how far it is
+_EMPTYING: Final = 30.0  # seconds for readers to let go of the write-ahead log
+
+type Told = Callable[[Step], None]
+"""Told how far a command is."""
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error: we are to stop
+    """The recorder is to stop; the command is carried on with at its next start."""
+
+
+class CannotBe(Exception):  # noqa: N818 - said to a person
+    """The command cannot be carried out; the message says why, and what to do."""
+
+
+class Orders:
+    """Looks for commands and carries them out.
+
+    Args:
+        writer: the record, which may be another after it was damaged.
+        meanwhile: called between two steps of a command, so that recording goes on. May raise Interrupted.
+        caught_up: records what the journals hold by now.
+        forgotten: called after an erasure: what is remembered of conversations goes.
+        cleared: takes what is stored out of the journals' files; returns what could not be.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        writer: Callable[[], AuditWriter],
+        *,
+        meanwhile: Callable[[], None],
+        caught_up: Callable[[], None],
+        forgotten: Callable[[], None],
+        cleared: Callable[[], list[str]],
+    ) -> None:
+        self._data_dir = data_dir
+        self._writer = writer
+        self._meanwhile = meanwhile
+        self._caught_up = caught_up
+        self._forgotten = forgotten
+        self._cleared = cleared
+        self._commands: Commands | None = None
+        self._said = 0.0
+
+    def close(self) -> None:
+        if self._commands is not None:
+            self._commands.close()
+
+    def carry_out(self, told: Told) -> None:
+        """All that wait, in order. A command that fails says why in its outcome, and the next one has its turn."""
+        if self._commands is None:
+            if not commands_path(self._data_dir).exists():
+                return
+            self._commands = Commands(self._data_dir)
+        for command in self._commands.open():
+            try:
+                outcome = self._one(self._commands, command, told)
+            except Interrupted:
+                return
+            except CannotBe as why:
+                self._commands.ended(command.order.uid, {"error": str(why)}, failed=True)
+            except (sqlite3.Error, OSError) as cannot:
+                log.error("The command %s of %s failed: %s", command.kind, command.order.actor, cannot)
+                said = f"The record could not be changed: {cannot}. Ask for it again once that is mended."
+                self._commands.ended(command.order.uid, {"error": said}, failed=True)
+            except Exception:
+                log.exception("The command %s of %s failed.", command.kind, command.order.actor)
+                said = "It failed by a fault of Sekisho's own; the recorder's log says which."
+                self._commands.ended(command.order.uid, {"error": said}, failed=True)
+            else:
+                self._commands.ended(command.order.uid, outcome)
+                log.info("Carried out for %s: %s.", command.order.actor, command.kind)
+
+    def _one(self, commands: Commands, command: Command, told: Told) -> dict[str, Any]:
+        if command.kind == "erase":
+            return self._erase(commands, command, told)
+        if command.kind == "hold":
+            return self._hold(command)
+        if command.kind == "release":
+            return self._release(command)
+        raise CannotBe(f"Nobody knows the command {command.kind!r}. A newer Sekisho may have asked for it.")
+
+    def _erase(self, commands: Commands, command: Command, told: Told) -> dict[str, Any]:
+        who = Who(**command.arguments)
+        connection = self._writer().connection
+        self._caught_up()
+        found = identities_of(connection, who)
+        earlier = [(issuer, subject) for issuer, subject in (command.plan or {}).get("pairs", ())]
+        pairs = sorted({*earlier, *((one.issuer, one.subject) for one in found)})
+        if not pairs:
+            raise CannotBe(f"Nobody called {who} is on record, or their content was erased already.")
+        holds = Holds(connection)
+        if (hold := next((h for pair in pairs if (h := holds.on_person(*pair))), None)) is not None:
+            raise CannotBe(f"Nothing was erased: {hold} forbids it ({hold.reason}). `sekisho hold remove {hold.id}`.")
+        commands.begun(command.order.uid, {"pairs": pairs})
+        erasure = Erasure(command.order, pairs)
+        self._follow(commands, command, self._writer().eraser().erase(erasure), told)
+        self._forgotten()
+        left = self._cleared() + self._copies()
+        if not self._emptied():
+            left.append("the write-ahead log of audit.db, which somebody reads: end long-running readers")
+        counts = erasure.counts
+        if counts.still_found:
+            raise CannotBe(f"{counts.still_found} phrases are still found after the erasure. Run `sekisho db check`.")
+        if left:
+            raise CannotBe(f"All is erased from the record, but not from {'; '.join(left)}. Then ask for it again.")
+        return {"identities": [asdict(one) for one in found], **asdict(counts)}
+
+    def _hold(self, command: Command) -> dict[str, Any]:
+        thread = command.arguments.get("thread_id")
+        who = None if thread else Who(**command.arguments)
+        if thread:
+            known = "select 1 from exchange where thread_id = ? limit 1"
+            self._caught_up()
+            if self._writer().connection.execute(known, (thread,)).fetchone() is None:
+                raise CannotBe(f"There is no thread {thread}. Copy its id from `sekisho show` of an exchange.")
+        with transaction(self._writer().connection):
+            return {"hold": add_hold(self._writer().connection, command.order, who, thread)}
+
+    def _release(self, command: Command) -> dict[str, Any]:
+        number = int(command.arguments["hold"])
+        with transaction(self._writer().connection):
+            if not remove_hold(self._writer().connection, command.order, number):
+                raise CannotBe(f"There is no hold {number}. `sekisho hold list` shows them.")
+        return {"hold": number}
+
+    def _follow(self, commands: Commands, command: Command, work: Generator[Step], told: Told) -> None:
+        try:
+            for step in work:
+                told(step)
+                if time.monotonic() - self._said > _SAYING:
+                    self._said = time.monotonic()
+                    commands.progress(command.order.uid, *step)
+                self._meanwhile()
+        finally:
+            work.close()
+
+    def _copies(self) -> list[str]:
+        """Copies from before a new schema hold what was erased, and go. A damaged file that was put aside may still be
+        needed: that is for people to say."""
+        name = audit_path(self._data_dir).name
+        left = [f"{damaged}, which was put aside: remove it" for damaged in self._data_dir.glob(f"{name}.corrupt-*Z")]
+        for copy in self._data_dir.glob(f"{name}.schema-*"):
+            try:
+                copy.unlink()
+            except OSError as cannot:
+                left.append(f"{copy} ({cannot.strerror})")
+            else:
+                log.info("Removed %s: it held what was erased.", copy)
+        return left
+
+    def _emptied(self) -> bool:
+        until = time.monotonic() + _EMPTYING
+        while not self._writer().empty_log():
+            if time.monotonic() > until:
+                return False
+            self._meanwhile()
+        return True

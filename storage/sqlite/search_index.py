@@ -1,0 +1,111 @@
+"""The search index of audit.db: exchanges put in, and taken out again.
+
+The index itself keeps no text (`content=''`), so what goes out must be cut into the very tokens that went in. That is
+why the texts are kept beside it (`said`), as chunks like the bodies they stand in: nearly all of it is there already.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from exchange.call import Text
+from storage.sqlite.bodies import BodyReader, BodyWriter
+from storage.sqlite.search import phrase, tokens
+
+_KINDS: Final = ("user", "answer", "tool")
+_COLUMNS: Final = ("user_text", "answer_text", "tool_text")
+_SAMPLES: Final = 3  # words of an exchange that are looked for after it was taken out
+_SAMPLE: Final = 40  # characters
+
+type Tokens = tuple[str, str, str]
+"""As they go into the three columns."""
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(dict[str, list[str]]).decode
+
+
+class SearchIndex:
+    """Written by the recorder, inside its transactions."""
+
+    def __init__(self, connection: sqlite3.Connection, bodies: BodyWriter) -> None:
+        self._connection = connection
+        self._bodies = bodies
+        self._reader = BodyReader(connection)
+
+    def put(self, seq: int, scope: int, texts: Iterable[Text]) -> None:
+        """Make an exchange to be found by these texts."""
+        said: tuple[list[str], list[str], list[str]] = ([], [], [])
+        for text in texts:
+            said[_KINDS.index(text.kind)].append(text.text)
+        cut = _cut(said)
+        if any(cut):
+            execute = self._connection.execute
+            execute("insert into search (rowid, user_text, answer_text, tool_text) values (?, ?, ?, ?)", (seq, *cut))
+            execute("insert into said values (?, ?)", (seq, self._bodies.put(scope, _kept(said))))
+
+    def remove(self, seq: int) -> list[str]:
+        """Take an exchange out. Returns some of its phrases, with which one may see that it is not found any more."""
+        found = self._connection.execute("select content from said where seq = ?", (seq,)).fetchone()
+        if found is None:
+            return []
+        kept = _decode(self._reader.get(found[0]))
+        said = (kept["user"], kept["answer"], kept["tool"])
+        self._delete(seq, _cut(said))
+        self._connection.execute("delete from said where seq = ?", (seq,))
+        samples = (phrase(text[:_SAMPLE].rsplit(" ", 1)[0]) for texts in said for text in texts)
+        return [sample for sample in samples if sample][:_SAMPLES]
+
+    def is_found(self, seq: int, sample: str) -> bool:
+        """Does this phrase still lead to the exchange?"""
+        asked = "select 1 from search where search match ? and rowid = ?"
+        return self._connection.execute(asked, (sample, seq)).fetchone() is not None
+
+    def without_texts(self, seqs: Iterable[int]) -> set[int]:
+        """Which of these are in the index with no texts kept: an earlier version put them there."""
+        known = "select 1 from search_docsize d where id = ? and not exists (select 1 from said s where s.seq = d.id)"
+        return {seq for seq in seqs if self._connection.execute(known, (seq,)).fetchone()}
+
+    def remove_by_vocabulary(self, seqs: set[int]) -> None:
+        """Take out exchanges whose texts are not kept: the tokens are read out of the index. It goes through all of it
+        once, so all of them at a time."""
+        execute = self._connection.execute
+        execute("create virtual table if not exists temp.vocabulary using fts5vocab('main', 'search', 'instance')")
+        execute("create table if not exists temp.wanted (seq integer primary key)")
+        try:
+            self._connection.executemany("insert or ignore into temp.wanted values (?)", [(seq,) for seq in seqs])
+            words: dict[int, dict[str, list[tuple[int, str]]]] = {}
+            for doc, column, offset, term in execute(
+                'select doc, col, "offset", term from temp.vocabulary where doc in (select seq from temp.wanted)'
+            ):
+                words.setdefault(doc, {}).setdefault(column, []).append((offset, term))
+            for seq, columns in words.items():
+                user, answer, tool = (" ".join(term for _, term in sorted(columns.get(c, ()))) for c in _COLUMNS)
+                self._delete(seq, (user, answer, tool))
+        finally:
+            execute("drop table temp.wanted")
+            execute("drop table temp.vocabulary")
+
+    def settle(self, pages: int, *, begin: bool) -> bool:
+        """Write the index anew, so many pages at a time, until what was taken out stands in no page of it (FTS5's
+        'merge', https://www.sqlite.org/fts5.html#the_merge_command). True while there is more to do."""
+        before = self._connection.total_changes
+        self._connection.execute("insert into search (search, rank) values ('merge', ?)", (-pages if begin else pages,))
+        return self._connection.total_changes - before >= 2
+
+    def _delete(self, seq: int, cut: Tokens) -> None:
+        self._connection.execute(
+            "insert into search (search, rowid, user_text, answer_text, tool_text) values ('delete', ?, ?, ?, ?)",
+            (seq, *cut),
+        )
+
+
+def _cut(said: tuple[list[str], list[str], list[str]]) -> Tokens:
+    user, answer, tool = ("".join(tokens(text) + "\n" for text in texts) for texts in said)
+    return user, answer, tool
+
+
+def _kept(said: tuple[list[str], list[str], list[str]]) -> bytes:
+    """JSON whose strings are written as most clients write theirs: then they are the chunks of the body."""
+    return b'{"user":%b,"answer":%b,"tool":%b}' % tuple(map(_encode, said))

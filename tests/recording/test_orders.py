@@ -1,0 +1,252 @@
+"""What people want changed is carried out by the recorder, in order, once; and reaches the journals too."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange.principal import Principal
+from recording.orders import Interrupted
+from recording.recorder import Recorder
+from storage.commands import Commands, commands_path
+from storage.journal.files import journal_files
+from storage.journal.writing import Journal
+from tests.recording.test_recorder import BODY, STREAM, closing, exchange, intent, new_id, records, settle
+
+SECRET = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "秘密鑰匙 canary4711"}]}).encode()
+WORDS = (b"canary4711", "秘密".encode(), "密鑰".encode(), rb"\u79d8\u5bc6")
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> Any:
+    kept = Journal(tmp_path, durable=False, file_limit=1 << 20, limit=1 << 30)
+    yield kept
+    if kept._thread.is_alive():
+        kept.close()
+
+
+@pytest.fixture
+def commands(tmp_path: Path) -> Iterator[Commands]:
+    kept = Commands(tmp_path)
+    yield kept
+    kept.close()
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> Iterator[Recorder]:
+    kept = Recorder(tmp_path)
+    yield kept
+    kept.close()
+
+
+def on_disk(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def erase(commands: Commands, person: str = "ann@example.com") -> str:
+    return commands.ask("erase", {"person": person}, actor="root", reason="she asked for it")
+
+
+class Beside:
+    """A recorder in a thread of its own, so that the worker's loop runs on, as they do in two processes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._thread = ThreadPoolExecutor(1)
+        self._recorder = self._thread.submit(Recorder, folder).result()
+
+    async def record_all(self) -> None:
+        await self._in_thread(lambda: record_all(self._recorder))
+        await self._in_thread(self._recorder.tidy)
+
+    async def carry_out(self) -> None:
+        await self._in_thread(self._recorder.carry_out)
+
+    async def close(self) -> None:
+        await self._in_thread(self._recorder.close)
+        self._thread.shutdown()
+
+    async def _in_thread(self, act: Callable[[], object]) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, act)
+
+
+def secret(journal: Journal, number: int, *, ended: bool = True) -> bytes:
+    id_ = new_id()
+    journal.append(id_, intent(number, body_bytes=len(SECRET)), SECRET)
+    if ended:
+        journal.append(id_, closing(), STREAM)
+    return id_
+
+
+def record_all(recorder: Recorder) -> None:
+    while recorder.step():
+        pass
+
+
+async def test_a_running_workers_journal_holds_nothing_of_it_afterwards(
+    tmp_path: Path, journal: Journal, commands: Commands
+) -> None:
+    secret(journal, 1)
+    await settle(journal)
+    recorder = Beside(tmp_path)
+    await recorder.record_all()
+    assert any(word in on_disk(tmp_path) for word in WORDS), "the test would see it"
+    uid = erase(commands)
+    await recorder.carry_out()
+    await recorder.close()
+
+    assert commands.get(uid).state == "done", commands.get(uid).outcome
+    assert [word for word in WORDS if word in on_disk(tmp_path)] == []
+    exchange(journal, 2)
+    await settle(journal)
+    journal.close()
+    last = Recorder(tmp_path)
+    record_all(last)
+    last.close()
+    assert [one["erased_at"] is None for one in records(tmp_path) if one["request_bytes"]] == [False, True]
+
+
+async def test_a_stream_of_somebody_else_keeps_its_rows_and_nothing_else(
+    tmp_path: Path, journal: Journal, commands: Commands
+) -> None:
+    bob = Principal("bob", "bob@example.com", "example.com", "own")
+    other = new_id()
+    journal.append(other, intent(1, principal=bob), BODY)
+    secret(journal, 2)
+    await settle(journal)
+    recorder = Beside(tmp_path)
+    await recorder.record_all()
+    uid = erase(commands)
+    await recorder.carry_out()
+
+    assert commands.get(uid).state == "done"
+    assert len(journal_files(journal.directory)) == 2
+    assert [word for word in WORDS if word in on_disk(tmp_path)] == []
+    journal.append(other, closing(), STREAM)
+    journal.close()
+    await recorder.record_all()
+    await recorder.close()
+    (last,) = [one for one in records(tmp_path) if one["principal"] and one["principal"]["subject"] == "bob"]
+    assert (last["end_state"], last["request"]) == ("complete", json.loads(BODY))
+
+
+async def test_what_still_runs_is_recorded_without_content_when_it_ends(
+    tmp_path: Path, journal: Journal, commands: Commands
+) -> None:
+    secret(journal, 1)
+    running = secret(journal, 2, ended=False)
+    await settle(journal)
+    recorder = Beside(tmp_path)
+    await recorder.record_all()
+    erase(commands)
+    await recorder.carry_out()
+    journal.append(running, closing(), STREAM)
+    journal.close()
+    await recorder.record_all()
+    await recorder.close()
+
+    (late,) = [one for one in records(tmp_path) if one["id"].replace("-", "") == running.hex()]
+    assert (late["raw"], late["request"], late["response"], late["status"]) == ("off", None, None, 200)
+    assert [word for word in WORDS if word in on_disk(tmp_path)] == []
+
+
+async def test_what_the_journal_alone_knows_is_recorded_first(
+    tmp_path: Path, journal: Journal, commands: Commands
+) -> None:
+    secret(journal, 1)
+    journal.close()
+    uid = erase(commands)
+    recorder = Recorder(tmp_path)
+    recorder.carry_out()
+    recorder.close()
+
+    outcome = commands.get(uid).outcome
+    assert outcome is not None
+    assert (outcome["exchanges"], outcome["identities"][0]["emails"]) == (1, ["ann@example.com"])
+    assert [word for word in WORDS if word in on_disk(tmp_path)] == []
+
+
+def test_nobody_of_that_name_is_a_sentence(recorder: Recorder, commands: Commands) -> None:
+    uid = erase(commands, "nobody@example.com")
+    recorder.carry_out()
+
+    assert commands.get(uid).state == "failed"
+    assert "Nobody called nobody@example.com" in str(commands.get(uid).outcome)
+
+
+async def test_a_hold_on_the_person_forbids_it_until_it_is_removed(
+    tmp_path: Path, journal: Journal, commands: Commands
+) -> None:
+    secret(journal, 1)
+    journal.close()
+    recorder = Recorder(tmp_path)
+    record_all(recorder)
+    held = commands.ask("hold", {"person": "ann@example.com"}, actor="root", reason="a lawsuit")
+    refused = erase(commands)
+    removed = commands.ask("release", {"hold": 1}, actor="root", reason="it is over")
+    unknown = commands.ask("release", {"hold": 7}, actor="root", reason="?")
+    recorder.carry_out()
+    erased = erase(commands)
+    recorder.carry_out()
+    recorder.close()
+
+    assert [commands.get(uid).state for uid in (held, refused, removed, unknown, erased)] == [
+        "done", "failed", "done", "failed", "done",
+    ]  # fmt: skip
+    assert "hold 1 on ann@example.com forbids it (a lawsuit)" in str(commands.get(refused).outcome)
+
+
+def test_a_thread_that_is_not_there_cannot_be_held(recorder: Recorder, commands: Commands) -> None:
+    uid = commands.ask("hold", {"thread_id": "0" * 32}, actor="root", reason="a lawsuit")
+    recorder.carry_out()
+
+    assert "There is no thread" in str(commands.get(uid).outcome)
+
+
+async def test_a_recorder_that_must_stop_leaves_the_rest_to_the_next(
+    tmp_path: Path, journal: Journal, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, 40):
+        secret(journal, number)
+    journal.close()
+    uid = erase(commands)
+    first = Recorder(tmp_path)
+    record_all(first)
+    calls = iter(range(100))
+
+    def step(self: Recorder) -> int:
+        if next(calls) > 1:
+            raise Interrupted
+        return 0
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "step", step)
+        first.carry_out()
+    assert commands.get(uid).state == "running"
+    first.close()
+    second = Recorder(tmp_path)
+    second.carry_out()
+    second.close()
+
+    assert commands.get(uid).state == "done"
+    assert [word for word in WORDS if word in on_disk(tmp_path)] == []
+
+
+def test_a_command_of_a_newer_version_is_answered_with_a_sentence(recorder: Recorder, commands: Commands) -> None:
+    uid = commands.ask("dance", {}, actor="root", reason=None)
+    recorder.carry_out()
+
+    assert "Nobody knows the command 'dance'" in str(commands.get(uid).outcome)
+
+
+def test_commands_that_cannot_be_read_stop_no_recording(
+    tmp_path: Path, recorder: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    commands_path(tmp_path).write_bytes(b"no database at all, for longer than a header would be" * 20)
+    recorder.carry_out()
+
+    assert "commands.db cannot be used" in caplog.text
+    assert recorder.step() == 0
