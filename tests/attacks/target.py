@@ -8,6 +8,8 @@ from tests.attacks.rows import BODY_LIMIT, HEAD_LIMIT, HEAD_TIME
 from tests.journeys.instance import Instance
 from tests.journeys.provider import Provider
 
+MODELS = ("gpt-4o*",)
+
 
 def gateway(folder: Path, provider: Provider, lane: str, *, more: str = "") -> Instance:
     """Not started yet. Two providers, one upstream."""
@@ -30,7 +32,7 @@ policies:
   rules:
     - name: everyone
       domains: [example.com]
-      models: ["gpt-4o*"]
+      models: {json.dumps(MODELS)}
       operations: [chat, responses, messages, transcription, realtime]
 {more or limits}""",
     )
