@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from storage.sqlite.damage import begun_anew, damage_of, known_of, put_aside
+from storage.sqlite.damage import begun_anew, damage_of, known_of, name_aside, put_aside
 from storage.sqlite.driver import audit_path
 from storage.sqlite.writing import AuditWriter
 
@@ -42,7 +42,8 @@ def begin_anew(data_dir: Path, heads: Path, why: str, open_: Open) -> AuditWrite
     path = audit_path(data_dir)
     now = time.time()
     known = known_of(path, heads)
-    aside = put_aside(path, now)
+    aside = name_aside(path, now)
+    put_aside(path, aside)
     log.critical(
         "%s is damaged (%s). It is kept as %s, and a new record goes on after seq %d. What the old one still holds: "
         "`sekisho db recover %s --to DIRECTORY`.",

@@ -57,16 +57,17 @@ class Threads:
         self._recent: OrderedDict[bytes, str] = OrderedDict()
         self._histories = Histories()
 
-    def links(self, record: Record) -> Links:
-        """The links of this record. Bodies that cannot be read link nothing: then it is a thread by itself. A fault in
-        reading is logged, and the exchange is kept like that too."""
+    def links(self, record: Record, known: str | None = None) -> Links:
+        """The links of this record. Bodies that cannot be read link nothing: then it is a thread by itself, or stays in
+        the one that is `known`. A fault in reading is logged, and the exchange is kept like that too."""
         try:
             said = _Said(record, self._histories)
             follows, keys, tools = list(said.follows()), tuple(dict.fromkeys(said.leaves())), said.tools()
         except Exception:
             log.exception("Exchange %s cannot be linked; it is a thread by itself.", record.seen.id)
             follows, keys, tools = [], (), ()
-        thread = next((found for key in follows if (found := self._thread_of(key))), thread_begun_by(record.seen.id))
+        begun = known or thread_begun_by(record.seen.id)
+        thread = next((found for key in follows if (found := self._thread_of(key))), begun)
         for key in keys:
             self._recent[key] = thread
             self._recent.move_to_end(key)
@@ -74,9 +75,9 @@ class Threads:
             self._recent.popitem(last=False)
         return Links(thread, keys, tools)
 
-    def linked(self, record: Record) -> Record:
+    def linked(self, record: Record, known: str | None = None) -> Record:
         """The same record with its links."""
-        links = self.links(record)
+        links = self.links(record, known)
         derived = replace(record.derived, thread_id=links.thread_id, thread_keys=links.keys, tools=links.tools)
         return replace(record, derived=derived)
 

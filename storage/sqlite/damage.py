@@ -49,16 +49,19 @@ def damage_of(path: Path, *, within: float | None = None) -> str | None:
         connection.close()
 
 
-def put_aside(path: Path, at: float) -> Path:
-    """Give the damaged file and what belongs to it the name `audit.db.corrupt-<time>`. Returns it."""
+def name_aside(path: Path, at: float) -> Path:
+    """A free name for a damaged file: `audit.db.corrupt-<time>`."""
     base = f"{path.name}.corrupt-{datetime.fromtimestamp(at, tz=UTC):%Y%m%dT%H%M%SZ}"
     names = (base if number == 1 else f"{base}-{number}" for number in itertools.count(1))
-    aside = next(path.with_name(name) for name in names if not path.with_name(name).exists())
+    return next(path.with_name(name) for name in names if not path.with_name(name).exists())
+
+
+def put_aside(path: Path, aside: Path) -> None:
+    """Give the damaged file, and what belongs to it, this name."""
     for part in _PARTS:
         old = path.with_name(f"{path.name}{part}")
         if old.exists():
             old.rename(aside.with_name(f"{aside.name}{part}"))
-    return aside
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,8 @@ def _schema(connection: sqlite3.Connection) -> str | None:
             f"It has schema {version}; this Sekisho knows {SCHEMA_VERSION} and brings it up to date when it starts. "
             "Start it once."
         )
+    if connection.execute("select 1 from meta where name = 'rebuild'").fetchone() is not None:
+        return "A rebuild was begun and not ended: search finds a part only. Stop Sekisho and run `sekisho db rebuild`."
     return None
 
 

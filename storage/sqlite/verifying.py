@@ -51,6 +51,7 @@ def verify(
         return verdict
     breaks = deque(read_breaks(connection))
     lost = [each for broken, _ in breaks for each in broken.lost]
+    bare = [each for broken, _ in breaks for each in broken.without]
     base: str | None = None  # the break that every node follows which has no record since
     edge = 0  # the seq after which it stands
     torn = False  # records are lost in between: the next of each node follows one that is not here
@@ -73,7 +74,7 @@ def verify(
             if seq - 1 > edge:  # else what is lost came before the break, and this follows it
                 previous, base, torn = {}, None, True
         first = (node not in previous) if torn else not verdict.records
-        if why := _wrong(row, previous.get(node, base), bodies, first=first):
+        if why := _wrong(row, previous.get(node, base), bodies, first=first, bare=is_in(seq, bare)):
             verdict.broken = f"record {seq} {why}"
             return verdict
         if (head := signed.pop((node, seq), None)) is not None:
@@ -126,13 +127,15 @@ def _rows(connection: sqlite3.Connection) -> Iterator[sqlite3.Row]:
         after = rows[-1]["seq"]
 
 
-def _wrong(row: sqlite3.Row, previous: str | None, bodies: BodyReader, *, first: bool) -> str | None:
+def _wrong(row: sqlite3.Row, previous: str | None, bodies: BodyReader, *, first: bool, bare: bool) -> str | None:
     if previous is None and first and row["prev_hash"] != GENESIS:
         previous = row["prev_hash"]  # what came before was let go: vouched for from here
     if row["prev_hash"] != (previous or GENESIS):
         return "does not follow the one before it: records were removed, inserted or put in another order"
     if link(row["prev_hash"], seen_of(row), row["request_digest"], row["response_digest"]) != row["hash"]:
         return "was altered: what it says is not what its hash was made of"
+    if bare:
+        return None  # a break says that its content is lost
     never_kept = row["request_digest"] == NOT_KEPT
     if never_kept or row["tombstone"] is not None:
         left = [row[name] for name in ("salt", "request", "request_json", "response", "content")]

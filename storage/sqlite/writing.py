@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from exchange.principal import Principal
-from exchange.record import Record
+from exchange.record import Derived, Record
 from storage.chain import GENESIS, NOT_KEPT, digest, link
 from storage.packing import Packer
 from storage.sqlite.bodies import BodyWriter
@@ -20,6 +20,7 @@ from storage.sqlite.erasing import Eraser
 from storage.sqlite.search_index import SearchIndex
 from storage.sqlite.thread_index import ThreadIndex
 from storage.sqlite.tombstones import ERASE, Tombstones
+from storage.sqlite.transaction import transaction
 from storage.sqlite.upgrade import bring_up_to_date, unusable
 
 _json = msgspec.json.Encoder().encode
@@ -115,14 +116,8 @@ class AuditWriter:
         Raises:
             sqlite3.Error: it was not put down.
         """
-        self._connection.execute("begin immediate")
-        try:
+        with transaction(self._connection):
             write_break(self._connection, broken)
-            self._connection.execute("commit")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("rollback")
-            raise
         self._heads.clear()
 
     @property
@@ -212,10 +207,7 @@ class AuditWriter:
             seen.observed, seen.status, seen.request_bytes, seen.response_bytes, int(seen.capture_truncated),
             seen.upstream_request_id, seen.overhead, seen.ttft, seen.duration, _json(seen.changed).decode(),
             seen.boot, seen.number,
-            self._reader, derived.operation, derived.request_model, derived.response_model, int(derived.stream),
-            derived.end_state, derived.usage.input_tokens, derived.usage.output_tokens,
-            derived.usage.cached_input_tokens, derived.usage.reasoning_tokens,
-            derived.usage_source, derived.cost_usd, derived.thread_id,
+            self._reader, *derived_values(derived),
             salt, request_digest, response_digest, previous, this,
         )  # fmt: skip
         seq = self._connection.execute(_INSERT, values).lastrowid
@@ -223,12 +215,16 @@ class AuditWriter:
         if keeps:
             scope = self._scope(record)
             self._insert_body(seq, scope, record)
-            self._threads.put(seq, derived.thread_keys, derived.tools, seen.principal)
-            self._index.put(seq, scope, derived.texts)
+            self._lead_to(seq, scope, record)
         else:
             self._insert_no_body(seq, record)
             self._threads.put(seq, (), (), None if erased else seen.principal)
         return seq
+
+    def _lead_to(self, seq: int, scope: int, record: Record) -> None:
+        """What leads to the exchange: its thread, its tools, its words."""
+        self._threads.put(seq, record.derived.thread_keys, record.derived.tools, record.seen.principal)
+        self._index.put(seq, scope, record.derived.texts)
 
     def _insert_no_body(self, seq: int, record: Record) -> None:
         raw = record.raw
@@ -267,12 +263,27 @@ class AuditWriter:
         return known
 
 
+DERIVED = """
+    operation request_model response_model stream end_state
+    input_tokens output_tokens cached_input_tokens reasoning_tokens usage_source cost_usd thread_id
+""".split()  # noqa: SIM905 - words read better than strings
+
+
+def derived_values(derived: Derived) -> tuple[object, ...]:
+    """The values of these columns."""
+    usage = derived.usage
+    return (
+        derived.operation, derived.request_model, derived.response_model, int(derived.stream), derived.end_state,
+        usage.input_tokens, usage.output_tokens, usage.cached_input_tokens, usage.reasoning_tokens,
+        derived.usage_source, derived.cost_usd, derived.thread_id,
+    )  # fmt: skip
+
+
 _COLUMNS = """
     id started_at node issuer subject email domain groups credential address user_agent mode outcome code rule
     reason policy provider method host path query observed status request_bytes response_bytes capture_truncated
     upstream_request_id overhead ttft duration changed boot number
-    reader operation request_model response_model stream end_state
-    input_tokens output_tokens cached_input_tokens reasoning_tokens usage_source cost_usd thread_id salt
-    request_digest response_digest prev_hash hash
+    reader
 """.split()  # noqa: SIM905 - fifty words read better than fifty strings
+_COLUMNS += [*DERIVED, "salt", "request_digest", "response_digest", "prev_hash", "hash"]
 _INSERT = f"insert into exchange ({', '.join(_COLUMNS)}) values ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 - names of our own

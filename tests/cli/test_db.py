@@ -101,3 +101,112 @@ def test_a_backup_overwrites_nothing(desk: Desk) -> None:
     assert said.exit_code == 2
     assert "exists already" in said.stderr
     assert target.read_text() == "mine"
+
+
+# -- rebuild ----------------------------------------------------------------------------------------------------------
+
+
+def test_rebuild_says_what_it_did(desk: Desk) -> None:
+    desk.store(chat("質問", "答え"))
+    said = desk.sekisho("db", "rebuild")
+    assert said.exit_code == 0, said.output
+    assert "1 exchanges were derived again." in said.stderr
+    assert "質問" in desk.sekisho("search", "質問").stdout
+
+
+@pytest.mark.parametrize("command", [["rebuild"], ["recover"]])
+def test_nobody_writes_beside_the_recorder(desk: Desk, command: list[str]) -> None:
+    desk.store(chat("a", "b"))
+    with in_place_of_the_recorder(desk.data_dir):
+        said = desk.sekisho("db", *command)
+    assert said.exit_code == 1
+    assert "Stop it, run this again" in " ".join(said.stderr.split())
+
+
+@pytest.mark.parametrize("command", [["check"], ["backup", "x"], ["rebuild"], ["recover"]])
+def test_where_there_is_no_record_that_is_said(desk: Desk, command: list[str]) -> None:
+    desk.data_dir.mkdir()
+    said = desk.sekisho("db", *command)
+    assert said.exit_code == 1
+    assert "no record" in said.stderr
+
+
+# -- recover ----------------------------------------------------------------------------------------------------------
+
+
+def many(desk: Desk) -> None:
+    desk.store(*(chat(f"質問 {i} " + chr(0x4E00 + i) * 300, f"答え {i}") for i in range(400)))
+
+
+def pages_of(desk: Desk, table: str) -> list[int]:
+    """The leaf pages of a table: found by damaging one after the other would take long, so SQLite is asked."""
+    connection = sqlite3.connect(audit_path(desk.data_dir))
+    connection.execute("pragma wal_checkpoint(truncate)")
+    try:
+        rows = connection.execute(
+            "select pageno from dbstat where name = ? and pagetype = 'leaf' order by pageno", (table,)
+        ).fetchall()
+    except sqlite3.OperationalError:
+        pytest.skip("this SQLite was built without dbstat")
+    finally:
+        connection.close()
+    return [row[0] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("table", "lost"), [("exchange", True), ("body", False), ("chunk", False), ("search_data", False)]
+)
+def test_recover_saves_what_a_damaged_file_still_holds(desk: Desk, table: str, lost: bool) -> None:
+    many(desk)
+    pages = pages_of(desk, table)
+    damage(desk, pages[len(pages) // 2])
+    assert desk.sekisho("db", "check").exit_code == 1
+
+    said = desk.sekisho("db", "recover")
+    assert said.exit_code == 0, said.output
+    assert ("Lost:" in said.stderr) == lost
+    assert ("Without content:" in said.stderr) == (table in ("body", "chunk"))
+    [aside] = [path for path in desk.data_dir.glob("audit.db.corrupt-*") if not path.name.endswith(("-wal", "-shm"))]
+    assert aside.name in said.stderr
+    checked = desk.sekisho("db", "check", "--full")
+    assert checked.exit_code == 0, checked.output
+    verified = desk.sekisho("verify")
+    assert verified.exit_code == 0, verified.output
+    assert aside.name in verified.stdout
+    kept = len(desk.sekisho("export").stdout.splitlines())
+    assert (350 < kept < 400) if lost else kept == 400
+    if table == "search_data":
+        assert len(desk.sekisho("export", "--query", "質問 答え").stdout.splitlines()) == 400
+    desk.store(chat("after", "it"))
+    assert desk.sekisho("verify").exit_code == 0
+
+
+def test_what_was_put_aside_goes_to_a_directory_of_its_own(desk: Desk) -> None:
+    many(desk)
+    pages = pages_of(desk, "exchange")
+    damage(desk, pages[-1])
+    aside = desk.folder / "audit.db.corrupt-x"
+    audit_path(desk.data_dir).rename(aside)
+    target = desk.folder / "old"
+    said = desk.sekisho("db", "recover", str(aside), "--to", str(target))
+    assert said.exit_code == 0, said.output
+    assert aside.exists()
+    other = desk.folder / "other.yaml"
+    other.write_text(f"data_dir: {target}\n", encoding="utf-8")
+    assert "records" in desk.sekisho("verify", "--config", str(other)).stdout
+    again = desk.sekisho("db", "recover", str(aside), "--to", str(target))
+    assert (again.exit_code, "exists already" in again.stderr) == (2, True)
+
+
+def test_a_file_that_is_not_damaged_is_left_alone(desk: Desk) -> None:
+    desk.store(chat("a", "b"))
+    before = audit_path(desk.data_dir).stat().st_ino
+    said = desk.sekisho("db", "recover")
+    assert (said.exit_code, "not damaged" in said.stderr) == (0, True)
+    assert audit_path(desk.data_dir).stat().st_ino == before
+
+
+def test_recover_takes_a_file_and_a_directory_or_neither(desk: Desk) -> None:
+    assert desk.sekisho("db", "recover", "x").exit_code == 2
+    assert desk.sekisho("db", "recover", "--to", "x").exit_code == 2
+    assert desk.sekisho("db", "recover", "x", "--to", "y").exit_code == 2

@@ -10,7 +10,7 @@ import pytest
 from recording import damage
 from recording.recorder import Recorder
 from storage.journal.writing import Journal
-from storage.sqlite.damage import damage_of, put_aside
+from storage.sqlite.damage import damage_of, name_aside, put_aside
 from storage.sqlite.driver import audit_path
 from storage.sqlite.verifying import Verdict, verify
 from tests.recording.test_recorder import exchange, journal, record_all, records, settle
@@ -137,7 +137,9 @@ def test_two_damaged_files_have_two_names(tmp_path: Path) -> None:
     for _ in range(3):
         audit_path(tmp_path).write_bytes(b"x")
         audit_path(tmp_path).with_name("audit.db-wal").write_bytes(b"y")
-        names.append(put_aside(audit_path(tmp_path), 0.0).name)
+        aside = name_aside(audit_path(tmp_path), 0.0)
+        put_aside(audit_path(tmp_path), aside)
+        names.append(aside.name)
     stamp = "audit.db.corrupt-19700101T000000Z"
     assert names == [stamp, f"{stamp}-2", f"{stamp}-3"]
     assert (tmp_path / f"{stamp}-3-wal").read_bytes() == b"y"
