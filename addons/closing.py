@@ -14,6 +14,7 @@ from addons.flows import Destination, OpenExchange, OpenExchanges
 from addons.heads import Head
 from addons.safety import CHANGED
 from exchange.decision import CODES, Decision, Deny
+from policies.rules import RuleBook
 from storage.journal.rows import Arrivals, Closing, Intent, Observed
 from storage.journal.writing import Journal
 from wire.api import Route
@@ -43,11 +44,11 @@ _MODES: Final = {"express": "reverse", "checkpoint": "reverse", "regular": "forw
 class ExchangeCloser:
     """Writes what the worker saw. Whether that was `complete` is for the recorder, which reads the terminal event."""
 
-    def __init__(self, open_exchanges: OpenExchanges, journal: Journal, *, node: str, policy: str) -> None:
+    def __init__(self, open_exchanges: OpenExchanges, journal: Journal, *, node: str, rules: RuleBook) -> None:
         self._open = open_exchanges
         self._journal = journal
         self._node = node
-        self._policy = policy
+        self._rules = rules
         self._number = 0
         self.passed_over = 0  # refusals that got no rows since the journal was last crowded
 
@@ -98,7 +99,7 @@ class ExchangeCloser:
             denied.code if denied else None,
             decision.rule,
             denied.reason if denied else None,
-            self._policy,
+            self._rules.digest,
             destination.provider,
             destination.dialect,
             flow.request.data.method.decode("ascii", "replace"),
@@ -113,6 +114,7 @@ class ExchangeCloser:
             model,
             call.stream if call else False,
             CHANGED if seen.onward_body is not None and denied is None else (),
+            self._rules.keeps_content(decision.rule),
         )
 
     # -- the closing ------------------------------------------------------------------------------------------------

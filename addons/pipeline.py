@@ -68,7 +68,7 @@ def pipeline_from(settings: Settings) -> Pipeline:
     credentials = CredentialNames(settings.data_dir)
     upstreams = upstreams_from(settings.providers, name=credentials.name, state_file=journal.directory / FILE)
     rules = rulebook_from(settings.policies, settings.profile)
-    closer = ExchangeCloser(open_exchanges, journal, node=settings.node, policy=rules.digest)
+    closer = ExchangeCloser(open_exchanges, journal, node=settings.node, rules=rules)
     gate = AccessGate(
         open_exchanges,
         verifier=verifier,

@@ -89,12 +89,17 @@ class RuleBook:
     def __init__(self, rules: Sequence[Rule], *, open_by_default: bool, digest: str) -> None:
         compiled = tuple(_compiled(rule) for rule in rules)
         self.digest = digest
+        self._without_content = frozenset(rule.name for rule in rules if rule.record == "metadata")
 
         @lru_cache(maxsize=_REMEMBERED)
         def answer(domain: str | None, provider: str, operation: str, model: str | None) -> Decision:
             return decide(domain, provider, operation, model, compiled, open_by_default=open_by_default)
 
         self._answer: Callable[[str | None, str, str, str | None], Decision] = answer
+
+    def keeps_content(self, rule: str | None) -> bool:
+        """Is what was said kept of an exchange that this rule decided on?"""
+        return rule not in self._without_content
 
     def decide(self, who: Principal, call: Call, provider: str) -> Decision:
         """May this caller make this call of this provider? With fallbacks: only if it may with each of them."""

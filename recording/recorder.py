@@ -32,6 +32,7 @@ _BYTES = 16 << 20  # of bodies in one transaction, and so in memory; one exchang
 _REST = 0.1  # seconds between looks when there is nothing to do
 _HOUSEKEEPING = 2.0  # seconds between removing journal files
 _CATCHING_UP = 100  # batches, at most, that are recorded before a command is carried out
+_LINGERING = 30.0  # seconds that content may wait in a journal which the record does not keep
 _ROTATING = 10.0  # seconds for workers to begin their next journal file
 _BACK_OFF = 1.0  # seconds until a store that refused is tried again
 
@@ -66,6 +67,8 @@ class Recorder:
         self._anchors = Anchors(data_dir, self._heads)
         self._anchored = time.monotonic()
         self._stopping = False
+        self._unkept: float | None = None  # since when content waits in a journal that the record does not keep
+        self._asked: float | None = None
         self._orders = Orders(
             data_dir,
             lambda: self._writer,
@@ -123,6 +126,7 @@ class Recorder:
             self.tidy()
         if time.monotonic() - self._anchored > self._heads.every:
             self._anchor()
+        self._clear_in_passing()
         return count
 
     def _store(self, boot: BootIntake, bundles: list[Bundle]) -> None:
@@ -135,6 +139,8 @@ class Recorder:
                 continue
             record = self._record(put_together(bundle.exchange, bundle.boot, boot.rows(bundle)))
             records.append(record)
+            if not record.content and self._unkept is None:
+                self._unkept = time.monotonic()
             size += len(record.raw.request) + len(record.raw.response)
             if size > _BYTES:
                 self._insist(partial(self._writer.store, records, []))
@@ -174,6 +180,28 @@ class Recorder:
     def _forget(self) -> None:
         self._threads = Threads(self._writer.thread_of)
 
+    def _clear_in_passing(self) -> None:
+        """What the record does not keep stands in a journal until its file goes: so that this is soon. Never waits."""
+        if self._unkept is None:
+            return
+        now = time.monotonic()
+        boots = self._intake.boots()
+        if self._asked is None:
+            if now - self._unkept > _LINGERING:
+                self._asked = now
+                for boot in boots:
+                    boot.ask_to_rotate()
+        elif all(boot.has_rotated() for boot in boots) or now - self._asked > _ROTATING:
+            self._unkept = self._asked = None
+            self._empty_journals()
+
+    def _empty_journals(self) -> None:
+        """Of the files in which no worker writes any more, remove what is stored."""
+        self.tidy()
+        self._insist(self._writer.persist)
+        for boot in self._intake.boots():
+            boot.keep_only_open()
+
     def _clear_journals(self) -> list[str]:
         """Nothing that is stored is left in a journal file, of which a worker appends to one. What could not be."""
         for boot in self._intake.boots():
@@ -184,10 +212,7 @@ class Recorder:
                 break
             time.sleep(_REST)
         self._catch_up()
-        self.tidy()
-        self._insist(self._writer.persist)
-        for boot in self._intake.boots():
-            boot.keep_only_open()
+        self._empty_journals()
         return [f"the journal of worker {boot.name[:13]}, which does not answer: restart it" for boot in waiting]
 
     def _anchor(self) -> None:

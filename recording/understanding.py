@@ -90,6 +90,7 @@ def _record(journaled: Journaled, intent: Intent, closing: Closing, derived: Der
             response_coding=head.content_encoding if head else None,
             arrivals=tuple(journaled.arrivals),
         ),
+        content=intent.content_kept,
     )
 
 

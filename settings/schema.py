@@ -152,6 +152,7 @@ class Rule(_Section):
     models: tuple[str, ...] | None = None
     operations: tuple[str, ...] | None = None
     providers: tuple[str, ...] | None = None
+    record: Literal["full", "metadata"] = "full"
 
     @field_validator("operations")
     @classmethod

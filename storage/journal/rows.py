@@ -45,6 +45,7 @@ class Intent(msgspec.Struct, frozen=True, array_like=True):
     request_model: str | None
     stream: bool
     changed: tuple[str, ...] = ()
+    content_kept: bool = True  # False: its record keeps nothing that was said
 
 
 class ReplyHead(msgspec.Struct, frozen=True, array_like=True):

@@ -16,6 +16,25 @@ def forms(word: str) -> list[bytes]:
     return [word.encode(), word.encode("utf-16-le"), word.encode("utf-16-be"), escaped]
 
 
+METADATA = GATEWAY.replace("operations: [chat, responses]}", "operations: [chat, responses], record: metadata}")
+
+
+def test_a_rule_that_keeps_no_content_is_obeyed(tmp_path: Path, provider: Provider) -> None:
+    with Instance(tmp_path, provider.url, profile="gateway", more=METADATA) as instance:
+        client = OpenAI(base_url=f"{instance.url}/v1", api_key=instance.mint("ann@example.com"), max_retries=0)
+        words = "秘密鑰匙は canary-4711"
+        client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": words}])
+        (record,) = instance.recorded(1)
+        assert b"canary-4711" in provider.raw[0]
+        assert "Nothing was found" in instance.sekisho("search", "秘密").stderr
+    kept = instance.on_disk()
+
+    assert (record["raw"], record["request"], record["response"]) == ("off", None, None)
+    assert (record["request_model"], record["decision"]["rule"]) == ("gpt-4o", "everyone")
+    assert [word for word in WORDS for form in forms(word) if form in kept] == []
+    assert instance.sekisho("verify").returncode == 0
+
+
 def test_an_erased_person_is_in_no_file_while_others_go_on(tmp_path: Path, provider: Provider) -> None:
     with Instance(tmp_path, provider.url, profile="gateway", more=GATEWAY) as instance:
         for name, words in (("ann", "秘密鑰匙は canary-4711"), ("bob", "電車は何時ですか")):

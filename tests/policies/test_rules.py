@@ -56,6 +56,12 @@ def test_what_no_rule_allows_is_denied_in_a_gateway(
     assert (decision.code if isinstance(decision, Deny) else None) == code
 
 
+def test_a_rule_says_whether_what_was_said_is_kept() -> None:
+    book = rulebook_from(Policies.model_validate({"rules": [EVERYONE, {**NO_AUDIO, "record": "metadata"}]}), "gateway")
+
+    assert [book.keeps_content(rule) for rule in ("everyone", "no-audio", None)] == [True, False, True]
+
+
 def test_every_model_that_may_answer_must_be_allowed() -> None:
     book = rulebook_from(Policies.model_validate({"rules": [EVERYONE, NO_AUDIO]}), "gateway")
 

@@ -250,3 +250,41 @@ def test_commands_that_cannot_be_read_stop_no_recording(
 
     assert "commands.db cannot be used" in caplog.text
     assert recorder.step() == 0
+
+
+async def test_a_rule_that_keeps_no_content_leaves_sizes_usage_and_decision(tmp_path: Path, journal: Journal) -> None:
+    id_ = new_id()
+    journal.append(id_, intent(1, body_bytes=len(SECRET), content_kept=False), SECRET)
+    journal.append(id_, closing(), STREAM)
+    journal.close()
+    recorder = Recorder(tmp_path)
+    record_all(recorder)
+    recorder.tidy()
+    recorder.close()
+    (record,) = records(tmp_path)
+
+    assert (record["raw"], record["request"], record["response"], record["erased_at"]) == ("off", None, None, None)
+    assert (record["end_state"], record["status"], record["request_bytes"]) == ("complete", 200, len(SECRET))
+    assert record["usage"]["source"] == "provider"
+    assert record["usage"]["input_tokens"] > 0
+    assert record["decision"]["rule"] == "everyone"
+    assert [word for word in (*WORDS, "晴れ".encode()) if word in on_disk(tmp_path)] == []
+
+
+async def test_what_is_not_kept_does_not_linger_in_a_running_workers_journal(
+    tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recording.recorder._LINGERING", 0.0)
+    id_ = new_id()
+    journal.append(id_, intent(1, body_bytes=len(SECRET), content_kept=False), SECRET)
+    journal.append(id_, closing(), STREAM)
+    await settle(journal)
+    recorder = Beside(tmp_path)
+    for _ in range(40):
+        await recorder.record_all()
+        if not any(word in on_disk(tmp_path) for word in WORDS):
+            break
+        await asyncio.sleep(0.1)
+    await recorder.close()
+
+    assert [word for word in WORDS if word in on_disk(tmp_path)] == []
