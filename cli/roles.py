@@ -50,6 +50,9 @@ def _name(name: str) -> None:
 
 def worker(config: Path, number: int, ready: int | None) -> int:
     """Decide, forward, copy. Returns the exit code."""
+    from lanes.addons_package import install_bare
+
+    install_bare()  # before the next lines import mitmproxy's addons
     from addons.pipeline import pipeline_from
     from identities.entries import UnusableEntries
     from identities.private_file import UnusableKey
