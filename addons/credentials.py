@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote_plus
 
 from identities.private_file import kept_secret
-from upstreams.credential import CREDENTIAL_FIELDS
+from upstreams.credential import SECRET_FIELDS
 
 _SECRET_PARAMETERS = frozenset(
     {
@@ -70,7 +70,7 @@ class CredentialNames:
     def of(self, fields: tuple[tuple[bytes, bytes], ...]) -> str | None:
         """The name of the key in these header fields, or None when there is none."""
         for name, value in fields:
-            if name.lower() in CREDENTIAL_FIELDS:
+            if name.lower() in SECRET_FIELDS:
                 return self._name(value.removeprefix(b"Bearer ").removeprefix(b"bearer ").strip())
         return None
 

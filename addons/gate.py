@@ -178,7 +178,8 @@ class AccessGate:
                 return
         else:
             self._closer.append_intent(flow, seen)
-        self._router.direct(flow, seen)
+        if (signing := self._router.direct(flow, seen)) is not None:
+            await signing
         seen.spent += time.perf_counter() - (seen.asked or seen.began)
         seen.committed = True
         flow.response = None  # the door opens: the one line that does it

@@ -12,7 +12,7 @@ from addons.flows import Destination
 from identities.presented import UNSIGNED_PREFIXES, one_name
 from identities.verifier import Verifier
 from upstreams.api_key import KEY_FIELDS
-from upstreams.credential import CREDENTIAL_FIELDS, Credential
+from upstreams.credential import SECRET_FIELDS, Credential
 from wire.api import Route
 from wire.calls import is_plain
 from wire.request_head import FOR_ALL, fields_problem, target_problem
@@ -142,7 +142,7 @@ class Heads:
             scheme=destination.scheme.encode(),
             target=destination.target.encode("utf-8", "surrogateescape"),
             fields=onward,
-            brings_key=any(name.lower() in CREDENTIAL_FIELDS for name, _ in onward),
+            brings_key=any(name.lower() in SECRET_FIELDS for name, _ in onward),
             onward={},
         )
 

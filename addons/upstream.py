@@ -1,13 +1,18 @@
 """What leaves for the provider: no identity, no cookie, the provider's key, the right address."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
 from mitmproxy import http
 
 from addons.flows import Destination, OpenExchange
 from addons.heads import Fields, Head, framing
 from exchange.decision import Deny
 from identities.presented import one_name
-from upstreams.credential import CREDENTIAL_FIELDS, Credential, CredentialUnavailable
+from upstreams.credential import CREDENTIAL_FIELDS, Credential, CredentialUnavailable, Outgoing
 from upstreams.provider_credentials import Upstreams
+
+_LARGE = 256 << 10  # bytes; a larger body is hashed off the event loop
 
 
 class UpstreamRouter:
@@ -26,23 +31,28 @@ class UpstreamRouter:
         """Choose what the provider is shown; a refusal when that cannot be had."""
         head = seen.head_in
         assert head is not None
-        if self._own_keys_pass and seen.identified is None and head.brings_key:
+        destination = head.destination
+        signs = self._upstreams.signs(destination.provider)
+        if self._own_keys_pass and seen.identified is None and head.brings_key and not signs:
             return None  # on a laptop the caller's own key goes through as it came; ours helps out where there is none
+        if signs and not head.target.isascii():
+            return Deny("bad_path", reason="nobody can say which bytes a signature should cover here")
         domain = seen.principal.domain if seen.principal is not None else None
         try:
             seen.shown = self._upstreams.choose(
-                head.destination.provider, domain=domain, rule=seen.decision.rule, now=seen.started_at / 1e6
+                destination.provider, domain=domain, rule=seen.decision.rule, now=seen.started_at / 1e6
             )
         except CredentialUnavailable as unavailable:
             return Deny(unavailable.code, reason=str(unavailable))
         return None
 
-    def direct(self, flow: http.HTTPFlow, seen: OpenExchange) -> None:
-        """Point the flow at its provider, with the headers it may carry and what was chosen to be shown."""
+    def direct(self, flow: http.HTTPFlow, seen: OpenExchange) -> Awaitable[None] | None:
+        """Point the flow at its provider, with the headers it may carry and what was chosen to be shown. Call it when
+        nothing of the request will change any more: it may be signed, and what is given back awaited."""
         assert seen.head_in is not None
         head, destination, shown = seen.head_in, seen.head_in.destination, seen.shown
         if not destination.known:
-            return  # a host of nobody's settings: passed as it was asked for
+            return None  # a host of nobody's settings: passed as it was asked for
         carriers = seen.identified.carriers or (seen.identified.header,) if seen.identified else ()
         known = head.onward.get(carriers)
         if known is None or known[0] is not shown:
@@ -58,6 +68,23 @@ class UpstreamRouter:
         data.port = destination.port
         data.authority = b""
         data.path = head.target
+        return self._sign(data, destination, shown.sign) if shown is not None and shown.sign is not None else None
+
+    async def _sign(self, data: http.RequestData, destination: Destination, sign: Callable[[Outgoing], Fields]) -> None:
+        outgoing = Outgoing(
+            method=data.method.decode("ascii"),
+            scheme=destination.scheme,
+            authority=_authority(destination).decode("ascii"),
+            target=data.path.decode("ascii"),
+            fields=data.headers.fields,
+            body=data.content or b"",
+        )
+        if len(outgoing.body) > _LARGE:
+            added = await asyncio.get_running_loop().run_in_executor(None, sign, outgoing)
+        else:
+            added = sign(outgoing)
+        # The length stays last, where the lane looks for it.
+        data.headers.fields = (*added, *data.headers.fields)
 
     def redirect(self, flow: http.HTTPFlow, seen: OpenExchange) -> bool:
         """The provider answered 401 before anything of it was passed on: show it the next key, once a call. False when
@@ -68,6 +95,8 @@ class UpstreamRouter:
         instead = self._upstreams.instead_of(provider, seen.shown, seen.started_at / 1e6)
         if instead is None:
             return False
+        if instead.sign is not None:
+            return False  # signing may wait, and keys that are refused in turn are no signatures
         seen.refused, seen.shown = seen.shown, instead
         self.direct(flow, seen)
         return True

@@ -1,11 +1,10 @@
-"""What we show the providers: keys. The settings of upstreams/.
+"""What we show the providers: keys, or a way to get tokens. The settings of upstreams/.
 
-A provider has one of `api_key` (one key) and `keys` (several: rotation, or by domain and rule). With neither the
-caller's own key goes through, where the profile lets it.
+A provider has one of `api_key` (one key), `keys` (several: rotation, or by domain and rule) and `auth` (tokens and
+signatures, no key at all). With none of them the caller's own key goes through, where the profile lets it.
 """
 
 import datetime
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Self
@@ -13,16 +12,10 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from settings.domains import is_domain
-from settings.program import printed
-from settings.secrets import Secret
-from settings.units import Duration
+from settings.provider_auth import Auth, Text, auth_problems, listed, written_as
+from settings.secrets import ProviderSecret, Secret
 
-Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
-Text = Annotated[str, Field(min_length=1, max_length=1024)]
-
-
-def _listed(given: object) -> object:
-    return (given,) if isinstance(given, str) else given
+Label = Annotated[str, written_as(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "summer-2027")]
 
 
 def _start(given: object) -> object:
@@ -46,42 +39,6 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class ProviderSecret(Secret):
-    """A secret that is read again while we run: `{env: NAME}`, `{file: PATH}`, or
-    `{command: [PROGRAM, ARGUMENT…], every: 10 m}`, exactly one.
-
-    The program prints the secret alone and ends with 0 within ten seconds; no shell is involved, and it sees our
-    environment. `every` is in seconds, five minutes when left out.
-    """
-
-    command: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)] | None = None
-    every: Annotated[Duration, Field(ge=1)] | None = None
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if sum(source is not None for source in (self.env, self.file, self.command)) != 1:
-            raise ValueError("needs exactly one of env, file and command, as in {env: OPENAI_API_KEY}")
-        if self.every is not None and self.command is None:
-            raise ValueError("has every, which is for a command: a file is looked at all the time. Take it out")
-        return self
-
-    @property
-    def source(self) -> str:
-        return f"the program {self.command[0]}" if self.command is not None else super().source
-
-    def problem(self) -> str | None:
-        """As Secret's. A program is only looked for, not run."""
-        if self.command is None:
-            return super().problem()
-        if shutil.which(self.command[0]) is None:
-            return f"names the program {self.command[0]}, which cannot be run. Write where it is, as in /usr/bin/…"
-        return None
-
-    def read(self) -> str:
-        """As Secret's. Blocks while a program runs."""
-        return printed(self.command) if self.command is not None else super().read()
-
-
 class ApiKey(_Section):
     """One of several keys. It counts `from` a time on; `domains` and `rules` say for whose calls, and by which rule
     let through. Of keys for the same callers the one with the latest start that has come is used."""
@@ -89,8 +46,8 @@ class ApiKey(_Section):
     label: Label
     secret: ProviderSecret
     starts: Annotated[AwareDatetime | None, BeforeValidator(_start), Field(alias="from")] = None
-    domains: Annotated[tuple[Annotated[str, AfterValidator(_domain)], ...], BeforeValidator(_listed)] = ()
-    rules: Annotated[tuple[Text, ...], BeforeValidator(_listed)] = ()
+    domains: Annotated[tuple[Annotated[str, AfterValidator(_domain)], ...], BeforeValidator(listed)] = ()
+    rules: Annotated[tuple[Text, ...], BeforeValidator(listed)] = ()
 
 
 class ProviderCredentials(_Section):
@@ -98,12 +55,15 @@ class ProviderCredentials(_Section):
 
     api_key: ProviderSecret | None = None
     keys: tuple[ApiKey, ...] = ()
+    auth: Auth | None = None
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
-        given = [name for name in ("api_key", "keys") if getattr(self, name)]
+        given = [name for name in ("api_key", "keys", "auth") if getattr(self, name)]
         if len(given) > 1:
-            raise ValueError(f"has {' and '.join(given)}. Keep one: api_key for one key, keys for several")
+            raise ValueError(
+                f"has {' and '.join(given)}. Keep one: api_key for one key, keys for several, auth for tokens"
+            )
         twice = [label for label, count in Counter(key.label for key in self.keys).items() if count > 1]
         if twice:
             raise ValueError(f"has two keys labelled {', '.join(twice)}. Give each its own label: the log names it")
@@ -122,10 +82,14 @@ class ProviderCredentials(_Section):
             yield "api_key", self.api_key
         for i, key in enumerate(self.keys):
             yield f"keys[{i}].secret", key.secret
+        for name, value in self.auth or ():
+            if isinstance(value, Secret):
+                yield f"auth.{name}", value
 
     def problems(self) -> list[str]:
         """What cannot be used on this machine, each by its path under the provider, with the remedy."""
-        return [f"{path} {why}" for path, secret in self.secrets() if (why := secret.problem())]
+        said = [f"{path} {why}" for path, secret in self.secrets() if (why := secret.problem())]
+        return said + (auth_problems(self.auth) if self.auth is not None else [])
 
 
 def _turn(key: ApiKey) -> tuple[object, ...]:

@@ -1,11 +1,15 @@
-"""Secrets come from the environment or from a file, never from the settings themselves, and are never echoed."""
+"""Secrets come from the environment, a file or a program, never from the settings themselves, and are never echoed."""
 
 import os
+import shutil
 import stat
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from settings.program import printed
+from settings.units import Duration
 
 
 class Secret(BaseModel):
@@ -69,3 +73,39 @@ class Secret(BaseModel):
             return self.file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError):  # since it was looked at
             raise ValueError(f"names the file {self.file}, which cannot be read any more") from None
+
+
+class ProviderSecret(Secret):
+    """A secret that is read again while we run: `{env: NAME}`, `{file: PATH}`, or
+    `{command: [PROGRAM, ARGUMENT…], every: 10 m}`, exactly one.
+
+    The program prints the secret alone and ends with 0 within ten seconds; no shell is involved, and it sees our
+    environment. `every` is in seconds, five minutes when left out.
+    """
+
+    command: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)] | None = None
+    every: Annotated[Duration, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if sum(source is not None for source in (self.env, self.file, self.command)) != 1:
+            raise ValueError("needs exactly one of env, file and command, as in {env: OPENAI_API_KEY}")
+        if self.every is not None and self.command is None:
+            raise ValueError("has every, which is for a command: a file is looked at all the time. Take it out")
+        return self
+
+    @property
+    def source(self) -> str:
+        return f"the program {self.command[0]}" if self.command is not None else super().source
+
+    def problem(self) -> str | None:
+        """As Secret's. A program is only looked for, not run."""
+        if self.command is None:
+            return super().problem()
+        if shutil.which(self.command[0]) is None:
+            return f"names the program {self.command[0]}, which cannot be run. Write where it is, as in /usr/bin/…"
+        return None
+
+    def read(self) -> str:
+        """As Secret's. Blocks while a program runs."""
+        return printed(self.command) if self.command is not None else super().read()

@@ -6,8 +6,17 @@ from dataclasses import dataclass, field
 
 type Fields = tuple[tuple[bytes, bytes], ...]
 
-CREDENTIAL_FIELDS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
-"""Every field that a credential sets, in lower case. All of them are taken off a request before one is put on."""
+SECRET_FIELDS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
+"""The fields in which a key or token can stand, in lower case."""
+
+CREDENTIAL_FIELDS = SECRET_FIELDS | {
+    b"x-goog-user-project",
+    b"x-amz-date",
+    b"x-amz-security-token",
+    b"x-amz-content-sha256",
+}
+"""Every field that a credential sets. All of them are taken off a request before one is put on: the session token of a
+caller's own must not stand beside our signature."""
 
 _PRINTABLE = frozenset(string.ascii_letters + string.digits + string.punctuation)
 
@@ -18,16 +27,41 @@ class CredentialUnavailable(Exception):  # noqa: N818 - a state, and its answer 
     code = "upstream_credential_unavailable"
 
 
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A request as it will stand on the wire to the provider. `target` is path and query, `authority` what stands in
+    the Host field; `fields` are the others."""
+
+    method: str
+    scheme: str
+    authority: str
+    target: str
+    fields: Fields
+    body: bytes
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Credential:
     """What to show a provider, ready at hand. A key or token that changes is another credential.
 
-    `label` is the settings' word for it; `name` tells two versions of it apart and gives nothing away.
+    `label` is the settings' word for it; `name` tells two versions of it apart and gives nothing away. `sign`, where
+    there is one, gives what is to be added to `fields` for one request. It never waits, but hashes the body: call it
+    off the event loop for a large one (it may be called from any thread).
     """
 
     label: str
     name: str
     fields: Fields = field(repr=False)
+    sign: Callable[[Outgoing], Fields] | None = field(default=None, repr=False)
+
+
+def bearer(label: str, token: str, *more: tuple[bytes, bytes]) -> Credential:
+    """A token in `Authorization: Bearer` (RFC 6750 §2.1). `more` are fields that go with every call.
+
+    Raises:
+        ValueError: it is no token.
+    """
+    return Credential(label, label, ((b"authorization", b"Bearer " + usable(token).encode("ascii")), *more))
 
 
 type Naming = Callable[[str], str]

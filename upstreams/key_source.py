@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from settings.credentials import ProviderSecret
+from settings.secrets import ProviderSecret
 from upstreams.credential import Credential, usable
 
 log = logging.getLogger(__name__)

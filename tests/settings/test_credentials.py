@@ -7,7 +7,11 @@ import pytest
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from settings.credentials import ProviderCredentials, ProviderSecret
+from settings.credentials import ProviderCredentials
+from settings.secrets import ProviderSecret
+
+UUID = "6a1d1c5e-0f8e-4c4f-9f1e-3a8f2f0d9b11"
+EXCHANGE = "{kind: token_exchange, token_url: 'https://auth.example/token', subject_token: {file: /var/token}}"
 
 
 def read(text: str) -> ProviderCredentials:
@@ -29,6 +33,15 @@ def problems(text: str) -> str:
         "api_key: {command: [vault, read, -field=key, secret/openai], every: 10 m}",
         "keys: [{label: one, secret: {env: A}}, {label: two, secret: {env: B}, from: 2027-01-31T09:00:00Z}]",
         "keys: [{label: one, secret: {env: A}, domains: [a.example]}, {label: two, secret: {env: B}, rules: research}]",
+        f"auth: {EXCHANGE}",
+        f"auth: {EXCHANGE[:-1]}, body: json, parameters: {{identity_provider_id: idp_1, service_account_id: sa_1}}}}",
+        "auth: {kind: aws_sigv4, region: eu-central-1}",
+        "auth: {kind: aws_sigv4, region: us-gov-west-1, access_key_id: {env: A}, secret_access_key: {env: B}}",
+        "auth: {kind: entra}",
+        f"auth: {{kind: entra, tenant: {UUID}, client_id: {UUID}, client_secret: {{env: A}}}}",
+        f"auth: {{kind: entra, tenant: {UUID}, client_id: {UUID}, token_file: /var/run/secrets/azure/tokens/token}}",
+        "auth: {kind: google}",
+        "auth: {kind: google, scopes: [https://www.googleapis.com/auth/cloud-platform], quota_project: my-project}",
     ],
 )
 def test_each_way_may_be_written_like_this(text: str) -> None:
@@ -51,13 +64,38 @@ def test_each_way_may_be_written_like_this(text: str) -> None:
         ("api_key: {env: A, file: /b}", "exactly one of env, file and command"),
         ("api_key: {command: []}", "api_key.command"),
         ("api_key: {file: /b, every: 10 s}", "Take it out"),
+        ("{api_key: {env: A}, auth: {kind: google}}", "has api_key and auth. Keep one"),
+        ("auth: {kind: magic}", "does not match any of the expected tags"),
+        ("auth: {kind: token_exchange, token_url: 'https://auth.example/token'}", "subject_token Field required"),
+        (f"auth: {EXCHANGE.replace('https', 'http')}", "plain http://"),
+        (f"auth: {EXCHANGE[:-1]}, parameters: {{grant_type: x}}}}", "has grant_type among its parameters"),
+        (
+            "auth: {kind: token_exchange, token_url: 'https://a.example', subject_token: {command: [x], every: 1 m}}",
+            "read whenever a new token is got",
+        ),
+        ("auth: {kind: aws_sigv4}", "region Field required"),
+        ("auth: {kind: aws_sigv4, region: somewhere}", "Write it as in eu-central-1"),
+        ("auth: {kind: aws_sigv4, region: eu-west-1, access_key_id: {env: A}}", "both access_key_id and secret"),
+        ("auth: {kind: aws_sigv4, region: eu-west-1, session_token: {env: A}}", "without the key pair"),
+        ("auth: {kind: entra, client_secret: {env: A}}", "needs tenant and client_id"),
+        (f"auth: {{kind: entra, tenant: {UUID}}}", "neither client_secret nor token_file"),
+        ("auth: {kind: entra, tenant: common, client_id: x}", "Write it as in 6a1d1c5e"),
+        ("auth: {kind: google, scopes: []}", "auth.google.scopes"),
     ],
 )
 def test_what_cannot_work_is_said_by_path_with_the_remedy(text: str, words: str) -> None:
     assert words in problems(text)
 
 
-@pytest.mark.parametrize("text", ["api_key: sk-inline-canary", "keys: [{label: a, secret: sk-inline-canary}]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "api_key: sk-inline-canary",
+        "keys: [{label: a, secret: sk-inline-canary}]",
+        f"auth: {{kind: entra, tenant: {UUID}, client_id: {UUID}, client_secret: sk-inline-canary}}",
+        "auth: {kind: aws_sigv4, region: eu-west-1, access_key_id: sk-inline-canary, secret_access_key: {env: B}}",
+    ],
+)
 def test_a_secret_in_the_settings_is_refused_and_not_echoed(text: str) -> None:
     said = problems(text)
 
@@ -90,6 +128,30 @@ def test_what_this_machine_lacks_is_said_by_path(monkeypatch: pytest.MonkeyPatch
     assert [said.split(" ")[0] for said in asked] == ["keys[0].secret", "keys[1].secret", "keys[2].secret"]
     assert "chmod o-w" in asked[1]
     assert "/not/here" in asked[2]
+
+
+def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+    (said,) = read(f"auth: {{kind: google, credentials_file: {tmp_path}/none.json}}").problems()
+
+    assert said == f"auth.credentials_file names the file {tmp_path}/none.json, which is not there"
+
+
+@pytest.mark.parametrize(
+    ("auth", "remedy"),
+    [
+        ("{kind: aws_sigv4, region: eu-west-1}", "pip install 'sekisho[aws]'"),
+        ("{kind: entra}", "pip install 'sekisho[azure]'"),
+        ("{kind: google}", "pip install 'sekisho[google]'"),
+    ],
+)
+def test_a_library_that_is_missing_is_said_with_its_remedy(
+    auth: str, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    (said,) = read(f"auth: {auth}").problems()
+
+    assert remedy in said
+    assert said.startswith("auth ")
 
 
 def secret(*command: str) -> ProviderSecret:
