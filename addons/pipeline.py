@@ -18,6 +18,7 @@ from identities.verifier import Verifier, verifier_from
 from policies.rules import rulebook_from
 from settings.schema import Settings
 from storage.journal.writing import Journal
+from storage.sealing.vault import masters_for_writing
 from upstreams.provider_credentials import Upstreams, upstreams_from
 from upstreams.standing import FILE
 
@@ -47,6 +48,7 @@ def pipeline_from(settings: Settings) -> Pipeline:
 
     Raises:
         OSError, sqlite3.Error: the data directory cannot be written.
+        SealProblem: content is to be sealed, and the key cannot be had, or is another than the record's.
         UnusableEntries: issuers that cannot be used.
         UnusableKey: a key of our own that cannot be used.
     """
@@ -64,6 +66,7 @@ def pipeline_from(settings: Settings) -> Pipeline:
         durable=blocking,
         file_limit=settings.storage.journal_file,
         limit=settings.storage.journal_limit,
+        masters=masters_for_writing(settings.data_dir, settings.storage.seal),
     )
     credentials = CredentialNames(settings.data_dir)
     upstreams = upstreams_from(settings.providers, name=credentials.name, state_file=journal.directory / FILE)

@@ -14,6 +14,7 @@ from addons.pipeline import Pipeline, pipeline_from
 from identities.entries import UnusableEntries
 from identities.private_file import UnusableKey
 from settings.reading import SettingsProblems, read_settings, settings_path
+from storage.problem import StoreProblem
 
 _GATEWAY = (
     "Sekisho's gateway profile cannot run inside stock mitmproxy: a script that fails to reload would leave the proxy "
@@ -63,6 +64,8 @@ def stock_addons() -> list[object]:
         _refuse(str(SettingsProblems(str(config), list(problems.problems))))
     except UnusableKey as unusable:
         _refuse(str(unusable))
+    except StoreProblem as sealed:
+        _refuse(str(sealed))
     return [*pipeline.addons, StockRecorder(pipeline, config)]
 
 

@@ -18,6 +18,7 @@ from cli import (
     hold,
     identity,
     replay,
+    seal,
     search,
     show,
     status,
@@ -115,6 +116,7 @@ app.add_typer(hold.app, name="hold", rich_help_panel=ADMINISTER)
 app.command(rich_help_panel=ADMINISTER)(access.access)
 app.command(rich_help_panel=ADMINISTER)(doctor.doctor)
 app.add_typer(db.app, name="db", rich_help_panel=ADMINISTER)
+app.add_typer(seal.app, name="seal", rich_help_panel=ADMINISTER)
 app.add_typer(token.app, name="token", rich_help_panel=ADMINISTER)
 app.add_typer(identity.app, name="identity", rich_help_panel=ADMINISTER)
 

@@ -58,12 +58,14 @@ def backup(
     it. The keys under data_dir/keys are not in it.
     """
     from cli.terminal import err, visible
+    from storage.sealing.keyring import is_sealed_dir, seal_path
     from storage.sqlite.backup import back_up
     from storage.sqlite.driver import audit_path, open_for_reading
 
     if file.exists():
         raise WrongUse(f"{file} exists already. Name another file.")
-    database = open_for_reading(audit_path(settings_at(config).data_dir))
+    settings = settings_at(config)
+    database = open_for_reading(audit_path(settings.data_dir))
     try:
         connection: sqlite3.Connection = database.conn
         pages = connection.execute("pragma page_count").fetchone()[0]
@@ -72,6 +74,9 @@ def backup(
     finally:
         database.close()
     err().print(f"{visible(str(file))} is a whole copy.")
+    if is_sealed_dir(settings.data_dir):
+        keys = visible(str(seal_path(settings.data_dir)))
+        err().print(f"What is sealed in it opens with the keys in {keys} only: copy that too.")
 
 
 @app.command()
@@ -94,11 +99,15 @@ def _rebuild(settings: "Settings", data_dir: Path) -> None:
     from cli.terminal import err
     from recording.rebuild import rebuild as derive_again
     from recording.understanding import READER
+    from storage.sealing.vault import Vault, masters_for_writing
     from storage.sqlite.driver import audit_path
     from storage.sqlite.rebuilding import Rebuilding
 
     dialects = {name: provider.dialect for name, provider in settings.providers.items() if provider.dialect}
-    writer = Rebuilding(audit_path(data_dir), reader_version=READER)
+    seal = settings.storage.seal
+    masters = masters_for_writing(data_dir, seal)
+    vault = Vault(data_dir, masters, seal.index) if masters and seal else None
+    writer = Rebuilding(audit_path(data_dir), reader_version=READER, vault=vault)
     try:
         last = writer.connection.execute("select max(seq) from exchange").fetchone()[0] or 0
         with progress("rebuild", last) as upto:
@@ -156,6 +165,8 @@ def recover(
 
 def _recover(settings: "Settings", damaged: Path, to: Path, aside: Path | None) -> None:
     from cli.terminal import err, visible
+    from storage.sealing.keyring import copy_keys, seal_path
+    from storage.sealing.vault import SealedReading
     from storage.sqlite.breaks import ranges, shown
     from storage.sqlite.damage import damage_of, known_of, name_aside, put_aside
     from storage.sqlite.driver import audit_path
@@ -172,8 +183,11 @@ def _recover(settings: "Settings", damaged: Path, to: Path, aside: Path | None) 
     for part in ("", "-wal", "-shm"):
         fresh.with_name(f"{fresh.name}{part}").unlink(missing_ok=True)
     fresh.touch(mode=0o600)
+    opener = SealedReading(settings.data_dir, settings.storage.seal)
     with progress("recover", max(1, known.last_seq)) as upto:
-        found = salvage(damaged, fresh, known, reason=reason, kept_as=kept.name, at=now, seen=upto)
+        found = salvage(damaged, fresh, known, reason=reason, kept_as=kept.name, at=now, seen=upto, opener=opener)
+    if to != settings.data_dir and seal_path(settings.data_dir).exists():
+        copy_keys(settings.data_dir, seal_path(to))
     if aside is None:
         put_aside(damaged, kept)
     fresh.replace(audit_path(to))

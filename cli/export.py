@@ -62,7 +62,7 @@ def export(
         raise Failed(f"A {form} file is not for a terminal. Name a file with --output, or send it through a pipe.")
     settings = settings_at(config)
     look = Look(settings, "export", reason, query=query, to=str(output) if output else None)
-    reader = AuditReader(settings.data_dir)
+    reader = AuditReader(settings.data_dir, settings.storage.seal)
     say_what_was_left_out(wanted)
     showing = show if show is not None else output is not None and sys.stderr.isatty()
     done = _Done(after)

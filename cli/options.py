@@ -40,17 +40,27 @@ def settings_at(config: Path | None) -> "Settings":
 
 
 def serving_settings_at(config: Path | None) -> "Settings":
-    """The settings, looked at as serving does: what issuers need of secrets and files can be used, too.
+    """The settings, looked at as serving does: what issuers need of secrets and files, and the key that content is
+    sealed with, can be used, too.
 
     Raises:
         SettingsProblems: they cannot be used.
     """
     from identities.entries import UnusableEntries, entries_from
     from settings.reading import SettingsProblems, settings_path
+    from storage.sealing.master import SealProblem
+    from storage.sealing.vault import masters_for_writing
 
     settings = settings_at(config)
+    problems: list[str] = []
+    try:
+        masters_for_writing(settings.data_dir, settings.storage.seal)
+    except SealProblem as sealed:
+        problems.append(str(sealed))
     try:
         entries_from(settings.identity, data_dir=settings.data_dir, profile=settings.profile)
     except UnusableEntries as unusable:
-        raise SettingsProblems(str(settings_path(config)), list(unusable.problems)) from None
+        problems += unusable.problems
+    if problems:
+        raise SettingsProblems(str(settings_path(config)), problems)
     return settings

@@ -34,7 +34,7 @@ def replay(
 
     settings = settings_at(config)
     look = Look(settings, "replay", reason, id=exchange)
-    reader = AuditReader(settings.data_dir)
+    reader = AuditReader(settings.data_dir, settings.storage.seal)
     try:
         lines = found(reader, exchange)
         body = kept_bytes(reader, lines, exchange, "response")

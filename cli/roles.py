@@ -57,6 +57,7 @@ def worker(config: Path, number: int, ready: int | None) -> int:
     from identities.entries import UnusableEntries
     from identities.private_file import UnusableKey
     from lanes.worker import CannotListen, run
+    from storage.problem import StoreProblem
 
     _name(f"worker-{number}")
     set_up_log()
@@ -66,7 +67,7 @@ def worker(config: Path, number: int, ready: int | None) -> int:
     except UnusableEntries as unusable:  # a file changed since the supervisor looked
         log.error("%s", SettingsProblems(str(config), list(unusable.problems)))
         return _CANNOT_START
-    except (SettingsProblems, CannotListen, UnusableKey) as cannot:
+    except (SettingsProblems, StoreProblem, CannotListen, UnusableKey) as cannot:
         log.error("%s", cannot)
         return _CANNOT_START
     return 0
@@ -83,7 +84,7 @@ def recorder(config: Path, ready: int | None) -> int:
     os.nice(10)  # a burst passes first; the record catches up
     try:
         settings = read_settings(config)
-        run(settings.data_dir, settings.storage.heads, _ready(ready))
+        run(settings.data_dir, settings.storage.heads, _ready(ready), settings.storage.seal)
     except (SettingsProblems, StoreProblem) as cannot:
         log.error("%s", cannot)
         return _CANNOT_START

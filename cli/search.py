@@ -51,7 +51,7 @@ def search(
     query = read_query(" ".join(terms))
     settings = settings_at(config)
     look = Look(settings, "search", reason, query=" ".join(terms), before=before)
-    reader = AuditReader(settings.data_dir)
+    reader = AuditReader(settings.data_dir, settings.storage.seal)
     try:
         lines = reader.search(query, number, before)
     finally:

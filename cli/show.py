@@ -46,7 +46,7 @@ def show(
         raise WrongUse("--json and --raw are two different views. Choose one.")
     settings = settings_at(config)
     look = Look(settings, "show", reason, id=exchange, raw=raw)
-    reader = AuditReader(settings.data_dir)
+    reader = AuditReader(settings.data_dir, settings.storage.seal)
     try:
         lines = found(reader, exchange)
         look.at(read_record(line).seq for line in lines)

@@ -154,7 +154,7 @@ def _count(
     found: BootStatus, file: "JournalFile", after: int, running: set[bytes], record: sqlite3.Connection | None
 ) -> None:
     """Adds a file's rows. An exchange runs until its closing row; then it waits until the record has it."""
-    from storage.journal.rows import CLOSING, Closing
+    from storage.journal.rows import CLOSING
 
     while rows := file.after(after, 10_000):
         for after, exchange, kind in rows:
@@ -167,9 +167,19 @@ def _count(
                 continue
             found.waiting += 1
             if found.lag_s == 0.0:  # rows are in order: the first that waits has waited longest
-                row, _ = file.row(after)
-                lasted = row.duration / 1e6 if isinstance(row, Closing) else 0.0
-                found.lag_s = round(max(0.001, _age(exchange) - lasted), 3)
+                found.lag_s = round(max(0.001, _age(exchange) - _lasted(file, after)), 3)
+
+
+def _lasted(file: "JournalFile", no: int) -> float:
+    """Seconds that the exchange of this closing row ran. Where it is sealed it counts as 0: a status needs no key."""
+    from storage.journal.rows import Closing
+    from storage.sealing.master import SealProblem
+
+    try:
+        row, _ = file.row(no)
+    except SealProblem:
+        return 0.0
+    return row.duration / 1e6 if isinstance(row, Closing) else 0.0
 
 
 def _is_recorded(record: sqlite3.Connection | None, exchange: bytes) -> bool:

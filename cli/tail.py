@@ -12,6 +12,7 @@ from cli.options import AsJson, Config, settings_at
 from cli.query import QueryOption, read_query, say_what_was_left_out
 
 if TYPE_CHECKING:
+    from settings.sealing import Seal
     from storage.query.terms import Query
 
 _LOOK = 0.25  # seconds between two looks
@@ -42,7 +43,8 @@ def tail(
     look = Look(settings, "tail", reason, query=query, follow=follow)
     console = out()
     say_what_was_left_out(wanted)
-    lines = _followed(data_dir, number, wanted) if follow else _latest(data_dir, number, wanted)
+    seal = settings.storage.seal
+    lines = _followed(data_dir, seal, number, wanted) if follow else _latest(data_dir, seal, number, wanted)
     written: float | None = None
     try:
         for line in lines:
@@ -58,17 +60,17 @@ def tail(
         return
 
 
-def _latest(data_dir: Path, number: int, query: "Query") -> list[bytes]:
+def _latest(data_dir: Path, seal: "Seal | None", number: int, query: "Query") -> list[bytes]:
     from storage.sqlite.reading import AuditReader
 
-    reader = AuditReader(data_dir)
+    reader = AuditReader(data_dir, seal)
     try:
         return reader.search(query, number)[::-1] if number else []
     finally:
         reader.close()
 
 
-def _followed(data_dir: Path, number: int, query: "Query") -> Iterator[bytes]:
+def _followed(data_dir: Path, seal: "Seal | None", number: int, query: "Query") -> Iterator[bytes]:
     """The last so many, then every new one. A record that is moved away and begun anew is followed too."""
     from storage.sqlite.driver import audit_path
     from storage.sqlite.reading import AuditReader
@@ -76,9 +78,9 @@ def _followed(data_dir: Path, number: int, query: "Query") -> Iterator[bytes]:
     path = audit_path(data_dir)
     begin: int | None = number
     while True:
-        _wait_for(data_dir)
+        _wait_for(data_dir, seal)
         file = _inode(path)
-        reader = AuditReader(data_dir)
+        reader = AuditReader(data_dir, seal)
         try:
             after = 0 if begin is None else reader.last_seq()
             if begin:
@@ -101,13 +103,14 @@ def _inode(path: Path) -> int | None:
         return None
 
 
-def _wait_for(data_dir: Path) -> None:
+def _wait_for(data_dir: Path, seal: "Seal | None") -> None:
     """Until there is a record that can be read.
 
     Raises:
         StoreProblem: there is a file, and it cannot be read.
     """
     from cli.terminal import err, visible
+    from storage.sealing.master import SealProblem
     from storage.sqlite.driver import StoreProblem, audit_path
     from storage.sqlite.reading import AuditReader
 
@@ -118,11 +121,13 @@ def _wait_for(data_dir: Path) -> None:
         if path.exists():
             since = time.monotonic() if since is None else since
             try:
-                reader = AuditReader(data_dir)
+                reader = AuditReader(data_dir, seal)
                 try:
                     reader.latest(1)
                 finally:
                     reader.close()
+            except SealProblem:
+                raise  # waiting brings no key
             except StoreProblem:
                 if time.monotonic() - since > _PATIENCE:
                     raise

@@ -39,10 +39,17 @@ def verify(
     and key prove something against whoever can write here only when they come from elsewhere.
     """
     from storage.access import NODE, verify_access
+    from storage.sealing.keyring import is_sealed_dir
+    from storage.sealing.vault import SealedReading
     from storage.sqlite.driver import audit_path, open_for_reading
     from storage.sqlite.verifying import verify as check
 
-    data_dir = settings_at(config).data_dir
+    settings = settings_at(config)
+    data_dir = settings.data_dir
+    opener = None
+    if settings.storage.seal is not None and is_sealed_dir(data_dir):
+        opener = SealedReading(data_dir, settings.storage.seal)
+        opener.masters()  # a wrong key is no broken record
     signed = _heads(data_dir, heads, key)
     database = open_for_reading(audit_path(data_dir))
     try:
@@ -51,7 +58,7 @@ def verify(
         total = database.conn.execute("select count(*) from exchange").fetchone()[0]
         with progress("verify", total) as upto:
             number = itertools.count(1)
-            verdict = check(database.conn, of_record, seen_one=lambda: upto(next(number)))
+            verdict = check(database.conn, of_record, seen_one=lambda: upto(next(number)), opener=opener)
     finally:
         database.close()
     looks = verify_access(data_dir, [(head.seq, head.hash) for head in signed if head.node == NODE])
@@ -89,6 +96,8 @@ def _said(verdict: "Verdict", heads: int, looks: "AccessVerdict") -> str:
     lines += [f"{said[0].upper()}{said[1:]}." for said in verdict.breaks]
     if verdict.erased:
         lines.append(f"{verdict.erased} records were erased; the chain of {verdict.tombstones} tombstones says why.")
+    if verdict.unopened:
+        lines.append(f"What {verdict.unopened} sealed records say was not looked at: storage.seal is not set.")
     matched = verdict.heads_matched + looks.heads_matched
     lines.append(f"{matched} of {heads} signed heads match." if heads else "No signed heads to hold against it.")
     if looks.broken is not None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from storage.journal.files import is_alive, journal_files, rotate_path
 from storage.journal.reading import JournalFile, Place, boots
 from storage.journal.rows import CLOSING, Row
+from storage.sealing.journal import JournalOpener
+from storage.sealing.master import MasterKeys
 from storage.sqlite.writing import Cursor
 
 log = logging.getLogger(__name__)
@@ -30,8 +32,9 @@ class Bundle:
 class BootIntake:
     """The journal of one worker's life."""
 
-    def __init__(self, directory: Path, low_water: Mapping[str, int]) -> None:
+    def __init__(self, directory: Path, low_water: Mapping[str, int], masters: MasterKeys | None = None) -> None:
         self.directory = directory
+        self._opener = JournalOpener(directory, masters)
         self.name = directory.name
         self._low_water = low_water
         self._files: dict[str, JournalFile] = {}
@@ -69,7 +72,7 @@ class BootIntake:
 
     def _next_rows(self, path: Path) -> list[tuple[int, bytes, int]]:
         if (file := self._files.get(path.name)) is None:
-            file = self._files[path.name] = JournalFile(path)
+            file = self._files[path.name] = JournalFile(path, self._opener)
             self._read_to[path.name] = self._low_water.get(path.name, 0)
         try:
             return file.after(self._read_to[path.name], _STRIDE)
@@ -78,7 +81,11 @@ class BootIntake:
             return []
 
     def rows(self, bundle: Bundle) -> Iterator[tuple[Row, bytes]]:
-        """The rows of an exchange with their bodies, one at a time."""
+        """The rows of an exchange with their bodies, one at a time.
+
+        Raises:
+            SealProblem: they are sealed, and the key is missing or another. None is lost.
+        """
         for place in bundle.places:
             try:
                 yield self._files[place.file].row(place.no)
@@ -141,9 +148,12 @@ class BootIntake:
 class Intake:
     """The journals of all boots under this directory."""
 
-    def __init__(self, directory: Path, cursors: Mapping[tuple[str, str], int]) -> None:
+    def __init__(
+        self, directory: Path, cursors: Mapping[tuple[str, str], int], masters: MasterKeys | None = None
+    ) -> None:
         self._directory = directory
         self._cursors = cursors
+        self._masters = masters
         self._boots: dict[str, BootIntake] = {}
 
     def poll(self, limit: int) -> list[tuple[BootIntake, list[Bundle]]]:
@@ -151,7 +161,7 @@ class Intake:
         for path in boots(self._directory):
             if path.name not in self._boots:
                 marks = {file: mark for (boot, file), mark in self._cursors.items() if boot == path.name}
-                self._boots[path.name] = BootIntake(path, marks)
+                self._boots[path.name] = BootIntake(path, marks, self._masters)
         return [(boot, boot.finished(limit)) for boot in self._boots.values()]
 
     def has_removable(self) -> bool:

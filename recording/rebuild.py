@@ -44,7 +44,7 @@ def rebuild(writer: Rebuilding, dialects: Mapping[str, str], seen: Callable[[int
     threads = Threads(writer.thread_of)
     found = Rebuilt()
     at = writer.begin_rebuild()
-    while batch := kept_exchanges(writer.connection, at.done, at.upto, _BATCH):
+    while batch := kept_exchanges(writer.connection, at.done, at.upto, _BATCH, writer.opener):
         again = [each for kept in batch if (each := _again(kept, dialects, prices, threads, found)) is not None]
         at = Rebuild(batch[-1].seq, at.upto)
         writer.derive_again(again, at)
@@ -75,7 +75,9 @@ def _again(
     else:
         found.indexed += 1
         record = _of_objects(kept, dialect, prices)
-    return DerivedAgain(kept.seq, threads.linked(record, known=kept.thread_id), whole=kept.raw is not None)
+    return DerivedAgain(
+        kept.seq, threads.linked(record, known=kept.thread_id), whole=kept.raw is not None, sealed=kept.sealed
+    )
 
 
 def _journaled(kept: KeptExchange, dialect: str) -> Journaled:

@@ -19,7 +19,12 @@ from recording.orders import Interrupted, Orders, Told
 from recording.threads import Threads
 from recording.understanding import READER, Journaled, keep_only, put_together, understand
 from settings.schema import Heads
+from settings.sealing import Seal
 from storage.journal.files import hold_lock, journal_dir
+from storage.journal.reading import boots
+from storage.sealing.journal import JournalOpener
+from storage.sealing.master import MasterKeys
+from storage.sealing.vault import Vault, masters_for_writing
 from storage.sqlite.damage import is_damage
 from storage.sqlite.driver import StoreProblem, audit_path
 from storage.sqlite.tombstones import NODE as TOMBSTONES
@@ -41,10 +46,10 @@ class Recorder:
     """One instance's recorder. Only one runs at a time: it holds `audit.db.lock`.
 
     Raises:
-        StoreProblem: another recorder runs, or audit.db cannot be used.
+        StoreProblem: another recorder runs, or audit.db cannot be used, or it is sealed and the key is another.
     """
 
-    def __init__(self, data_dir: Path, heads: Heads | None = None) -> None:
+    def __init__(self, data_dir: Path, heads: Heads | None = None, seal: Seal | None = None) -> None:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             self._lock = hold_lock(data_dir / "audit.db.lock")
@@ -53,9 +58,13 @@ class Recorder:
                 f"Another Sekisho records into {data_dir} already. Stop it, or use another data_dir."
             ) from None
         self._data_dir = data_dir
+        self._seal = seal
         self._heads = heads or Heads()
         self._heads_file = self._heads.file or data_dir / "heads.txt"
         try:
+            self._masters = masters_for_writing(data_dir, seal)
+            for boot in boots(journal_dir(data_dir)):
+                JournalOpener(boot, self._masters).check()
             self._take_up(open_whole(data_dir, self._heads_file, self._open))
         except StoreProblem:
             os.close(self._lock)
@@ -79,12 +88,12 @@ class Recorder:
         )
 
     def _open(self) -> AuditWriter:
-        return AuditWriter(audit_path(self._data_dir), reader_version=READER)
+        return _writer(self._data_dir, self._masters, self._seal)
 
     def _take_up(self, writer: AuditWriter) -> None:
         """Work on this record from here on."""
         self._writer = writer
-        self._intake = Intake(journal_dir(self._data_dir), writer.cursors())
+        self._intake = Intake(journal_dir(self._data_dir), writer.cursors(), self._masters)
         self._threads = Threads(writer.thread_of)
 
     def close(self) -> None:
@@ -245,7 +254,18 @@ class Recorder:
                 return
 
 
-def run(data_dir: Path, heads: Heads, ready: Callable[[], None]) -> None:
+def _writer(data_dir: Path, masters: MasterKeys | None, seal: Seal | None) -> AuditWriter:
+    """The keys before the record, so that a record which must be sealed is never opened without."""
+    vault = Vault(data_dir, masters, seal.index) if masters and seal else None
+    try:
+        return AuditWriter(audit_path(data_dir), reader_version=READER, vault=vault)
+    except BaseException:
+        if vault is not None:
+            vault.close()
+        raise
+
+
+def run(data_dir: Path, heads: Heads, ready: Callable[[], None], seal: Seal | None = None) -> None:
     """Record until SIGTERM or SIGINT; then store what is whole by then, and return."""
     stopping = False
     recorder: Recorder | None = None
@@ -258,7 +278,7 @@ def run(data_dir: Path, heads: Heads, ready: Callable[[], None]) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    recorder = Recorder(data_dir, heads)
+    recorder = Recorder(data_dir, heads, seal)
     ready()
     try:
         while not stopping:

@@ -12,6 +12,7 @@ from exchange.call import Operation
 from settings.credentials import ProviderCredentials
 from settings.domains import domain_problem
 from settings.issuers import IssuerSettings, issuer_problems
+from settings.sealing import Seal
 from settings.units import Duration, Size
 
 Profile = Literal["local", "gateway"]
@@ -195,6 +196,7 @@ class Storage(_Section):
     flush_after: Duration = 1.0
     flush_bytes: Size = 64 << 10
     heads: Heads = Heads()
+    seal: Seal | None = None
 
 
 class Access(_Section):

@@ -5,12 +5,10 @@ import sqlite3
 from collections import deque
 from pathlib import Path
 
-from storage.journal.files import SCHEMA, bytes_of, connect, file_name, journal_files, rotate_path
+from storage.journal.files import SCHEMA, Entry, bytes_of, connect, file_name, journal_files, rotate_path
+from storage.sealing.journal import JournalSealer
 
 log = logging.getLogger(__name__)
-
-type Entry = tuple[bytes, int, bytes, bytes | None]
-"""(exchange, kind, head, body), as they stand in the file."""
 
 _INSERT, _VALUES, _LAST = "insert into row (exchange, kind, head, body) values ", "(?, ?, ?, ?), ", "(?, ?, ?, ?)"
 _AT_ONCE = 100  # rows in one statement
@@ -26,10 +24,12 @@ class JournalDisk:
         directory: the boot's own.
         durable: wait for the disk at every commit.
         file_limit: bytes after which the next file is begun.
+        sealer: what seals the rows; None leaves them as they are.
     """
 
-    def __init__(self, directory: Path, *, durable: bool, file_limit: int) -> None:
+    def __init__(self, directory: Path, *, durable: bool, file_limit: int, sealer: JournalSealer | None = None) -> None:
         self._directory = directory
+        self._sealer = sealer
         self._durable = durable
         self._file_limit = file_limit
         self._files = 0
@@ -138,6 +138,10 @@ class JournalDisk:
         """All rows in one statement. Python lets go of its lock for each step of a statement, and with the event loop
         busy gets it back late: a step a row would cost the batch, and the loop, far more than the rows themselves."""
         assert self._connection is not None
+        if self._sealer is not None:
+            # Their numbers are part of what is sealed. They follow the last: nobody else writes or removes rows here.
+            last = self._connection.execute("select coalesce(max(no), 0) from row").fetchone()[0]
+            rows = self._sealer.sealed(rows, file_name(self._files), last + 1)
         values: list[bytes | int | None] = []
         for row in rows:
             values.extend(row)

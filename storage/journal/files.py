@@ -9,6 +9,9 @@ from typing import Final
 
 _TRIES, _BETWEEN = 10, 0.02
 
+type Entry = tuple[bytes, int, bytes, bytes | None]
+"""(exchange, kind, head, body), as they stand in the file."""
+
 SCHEMA: Final = """
 create table if not exists row (
     no integer primary key,   -- counts within the file, from 1

@@ -9,6 +9,7 @@ import msgspec
 
 from storage.journal.files import connect
 from storage.journal.rows import Row, decode
+from storage.sealing.journal import JournalOpener
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +22,11 @@ class Place:
 
 
 class JournalFile:
-    """One journal file, open for reading."""
+    """One journal file, open for reading. `opener` opens what is sealed in it; without one only `after` works there."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, opener: JournalOpener | None = None) -> None:
         self.path = path
+        self._opener = opener or JournalOpener(path.parent, None)
         self._connection = connect(path, durable=False)
         self._connection.execute("pragma query_only=on")
 
@@ -44,12 +46,14 @@ class JournalFile:
 
         Raises:
             LookupError: there is none, or it cannot be read.
+            SealProblem: it is sealed, and the key is missing or another.
         """
-        found = self._connection.execute("select kind, head, body from row where no = ?", (no,)).fetchone()
+        found = self._connection.execute("select exchange, kind, head, body from row where no = ?", (no,)).fetchone()
         if found is None:
             raise LookupError(f"{self.path.name} has no row {no}")
+        head, body = self._opener.opened(self.path.name, no, found)
         try:
-            return decode(found[0], found[1]), found[2] or b""
+            return decode(found[1], head), body or b""
         except (msgspec.DecodeError, KeyError) as broken:
             raise LookupError(f"row {no} of {self.path.name} cannot be read: {broken}") from broken
 

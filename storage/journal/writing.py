@@ -11,9 +11,11 @@ from pathlib import Path
 
 import uuid_utils
 
-from storage.journal.disk import Entry, JournalDisk
-from storage.journal.files import hold_lock, journal_dir
+from storage.journal.disk import JournalDisk
+from storage.journal.files import Entry, hold_lock, journal_dir
 from storage.journal.rows import Row, encode
+from storage.sealing.journal import JournalSealer
+from storage.sealing.master import MasterKeys
 
 log = logging.getLogger(__name__)
 
@@ -50,14 +52,18 @@ class Journal:
         file_limit: bytes after which the next file is begun.
         limit: bytes of journal on disk past which `full` says so: the recorder is dead or far behind. From half of it
             on it is `crowded`: then strangers' refusals get no rows, which anybody could have made without end.
+        masters: what wraps the key that seals the rows, in the thread that writes them; None leaves them unsealed.
     """
 
-    def __init__(self, data_dir: Path, *, durable: bool, file_limit: int, limit: int) -> None:
+    def __init__(
+        self, data_dir: Path, *, durable: bool, file_limit: int, limit: int, masters: MasterKeys | None = None
+    ) -> None:
         self.boot = uuid_utils.uuid7().hex
         self.directory = journal_dir(data_dir) / self.boot
         self.directory.mkdir(parents=True, mode=0o700)
         self._lock = hold_lock(self.directory / "lock")
-        self.disk = JournalDisk(self.directory, durable=durable, file_limit=file_limit)
+        sealer = JournalSealer(self.directory, masters) if masters is not None else None
+        self.disk = JournalDisk(self.directory, durable=durable, file_limit=file_limit, sealer=sealer)
         self.full = False
         self.crowded = False
         self._limit = limit

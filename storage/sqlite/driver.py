@@ -5,11 +5,8 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
+from storage.problem import StoreProblem as StoreProblem
 from storage.sqlite.migrations import SCHEMA_VERSION
-
-
-class StoreProblem(Exception):  # noqa: N818 - said to a person, with the remedy
-    """The store cannot be used as asked; the message says what to do."""
 
 
 def audit_path(data_dir: Path) -> Path:

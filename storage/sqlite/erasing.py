@@ -9,10 +9,12 @@ each may be done again, for a command that was interrupted is begun anew.
 
 import sqlite3
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from storage.sealing.content import of_exchange
+from storage.sealing.vault import Locked, Vault
 from storage.sqlite.bodies import BodyReader
 from storage.sqlite.holds import Holds
 from storage.sqlite.search_index import SearchIndex
@@ -59,15 +61,22 @@ class Eraser:
 
     Args:
         forget: called when rows are gone that the writer may remember.
+        vault: has the keys of what is sealed; a person's go with the content.
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, index: SearchIndex, threads: ThreadIndex, forget: Callable[[], None]
+        self,
+        connection: sqlite3.Connection,
+        index: SearchIndex,
+        threads: ThreadIndex,
+        forget: Callable[[], None],
+        vault: Vault | None = None,
     ) -> None:
         self._connection = connection
         self._index = index
         self._threads = threads
         self._forget = forget
+        self._vault = vault
         self._tombstones = Tombstones(connection)
 
     def erase(self, erasure: Erasure) -> Generator[Step]:
@@ -79,12 +88,14 @@ class Eraser:
         self._connection.execute("pragma secure_delete=on")
         try:
             number = self._begin(erasure)
+            keys = {pair: self._vault.renew(*pair) for pair in erasure.pairs} if self._vault else {}
             yield "begin", 0, 0
             seqs = self._seqs(erasure)
             yield from self._old_index(erasure, seqs)
             yield from self._contents(erasure, seqs, number)
             yield from self._chunks(erasure)
             self._people(erasure.pairs)
+            self._keys(erasure, keys)
             yield from self.settle()
             erasure.counts.still_found = sum(self._index.is_found(seq, sample) for seq, sample in erasure.samples)
             self._end(erasure, number)
@@ -197,11 +208,11 @@ class Eraser:
 
     def _needed(self, issuer: str, subject: str) -> set[int]:
         """Chunks of this person's exchanges that are still here."""
-        reader = BodyReader(self._connection)
+        reader = BodyReader(self._connection, self._vault.reading if self._vault else Locked())
         needed: set[int] = set()
-        for manifests in self._connection.execute(_MANIFESTS, (issuer, subject)).fetchall():
-            for manifest in manifests:
-                reader.add_chunks(manifest, needed)
+        for id_, *manifests in self._connection.execute(_MANIFESTS, (issuer, subject)).fetchall():
+            for column, manifest in zip(_PLACES, manifests, strict=True):
+                reader.add_chunks(manifest, needed, of_exchange(id_, column))
         return needed
 
     def _people(self, pairs: Iterable[Pair]) -> None:
@@ -211,6 +222,13 @@ class Eraser:
                 if self._connection.execute(f"{_HELD_CONTENT} limit 1", pair).fetchone() is None:
                     self._connection.execute("delete from identity where issuer = ? and subject = ?", pair)
         self._forget()
+
+    def _keys(self, erasure: Erasure, keys: Mapping[Pair, int]) -> None:
+        """What the person's keys sealed is gone with them, from copies of audit.db too. Where a hold keeps something,
+        they are kept as well."""
+        if self._vault is not None and not erasure.counts.held:
+            for pair, last in keys.items():
+                self._vault.destroy(*pair, last)
 
     def _end(self, erasure: Erasure, number: int) -> None:
         counts = erasure.counts
@@ -233,7 +251,9 @@ _HELD_CONTENT: Final = """
     select e.seq, e.thread_id from exchange e join body b on b.seq = e.seq
     where e.issuer = ? and e.subject = ? and b.raw <> 'off' and not exists (select 1 from erased x where x.seq = e.seq)
 """
+_PLACES: Final = ("request", "request_json", "response", "content", "said")
 _MANIFESTS: Final = """
-    select b.request, b.request_json, b.response, r.content, s.content from exchange e join body b on b.seq = e.seq
+    select e.id, b.request, b.request_json, b.response, r.content, s.content
+    from exchange e join body b on b.seq = e.seq
     left join raw_reply r on r.seq = e.seq left join said s on s.seq = e.seq where e.issuer = ? and e.subject = ?
 """

@@ -6,12 +6,13 @@ from sqlite_utils import Database, Migrations
 
 from storage.sqlite.breaks import m004_breaks
 from storage.sqlite.readable import m003_readable
+from storage.sqlite.sealed_rows import m006_sealed
 from storage.sqlite.thread_index import m002_threads
 from storage.sqlite.tombstones import m005_erasable
 
 migrations: Final = Migrations("audit")
 
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 """What this code can read and write: the number of the last step below."""
 
 
@@ -121,3 +122,4 @@ migrations()(m002_threads)
 migrations()(m003_readable)
 migrations()(m004_breaks)
 migrations()(m005_erasable)
+migrations()(m006_sealed)

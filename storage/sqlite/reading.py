@@ -10,13 +10,17 @@ from typing import Final
 
 import msgspec
 
+from settings.sealing import Seal
 from storage.packing import Packer
-from storage.query.terms import Query
+from storage.query.terms import Exact, Is, Phrase, Query, Term, Word
+from storage.sealing.content import of_exchange
+from storage.sealing.vault import SealedReading
 from storage.sqlite.bodies import BodyReader
 from storage.sqlite.driver import StoreProblem, audit_path, open_for_reading
 from storage.sqlite.literals import stand_in
 from storage.sqlite.selection import Selection, select
-from storage.sqlite.shape import COLUMNS, FROM, record_json
+from storage.sqlite.shape import COLUMNS, FROM, body_of, record_json
+from storage.sqlite.wording import PLAIN, wording_of
 
 _PAGE = 200
 
@@ -35,17 +39,19 @@ class RawBody:
 
 
 class AuditReader:
-    """audit.db, read-only.
+    """audit.db, read-only. `seal` opens what is sealed; its key is asked for when something sealed is met.
 
     Raises:
         StoreProblem: there is no record yet, or it cannot be read; the message says what to do.
+        SealProblem (from every method that gives content): it is sealed, and cannot be opened.
     """
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, seal: Seal | None = None) -> None:
         self._db = open_for_reading(audit_path(data_dir))
         self._connection: sqlite3.Connection = self._db.conn
         self._connection.row_factory = sqlite3.Row
-        self._bodies = BodyReader(self._connection)
+        self._sealed = SealedReading(data_dir, seal)
+        self._bodies = BodyReader(self._connection, self._sealed)
 
     def close(self) -> None:
         self._db.close()
@@ -96,7 +102,7 @@ class AuditReader:
         self, query: Query, *, newest_first: bool, page: int, before: int | None = None, after: int | None = None
     ) -> Iterator[sqlite3.Row]:
         """Page by page, each from where the last one ended: the position is a seq, so nothing shifts meanwhile."""
-        selection = select(query)
+        selection = select(query, wording_of(self._sealed) if any(map(_by_index, query.terms)) else PLAIN)
         while True:
             sql, values = selection.page(newest_first=newest_first, before=before, after=after, limit=page)
             seqs = [row[0] for row in self._asked(sql, *values)]
@@ -112,8 +118,8 @@ class AuditReader:
         literals = {*selection.literals, *selection.without}
         if not literals:
             return True
-        kept = (row["request_json"] or row["request"], row["response"])
-        found = stand_in((self._bodies.get(each) for each in kept if each is not None), literals)
+        kept = ("request_json" if row["request_json"] else "request", "response")
+        found = stand_in((body_of(row, each, self._bodies) for each in kept if row[each] is not None), literals)
         return found.issuperset(selection.literals) and found.isdisjoint(selection.without)
 
     def raw(self, id_hex: str, which: str) -> RawBody:
@@ -123,18 +129,19 @@ class AuditReader:
             LookupError: no such exchange.
         """
         row = self._connection.execute(
-            "select b.*, r.content, r.arrivals from exchange e join body b on b.seq = e.seq "
-            "left join raw_reply r on r.seq = e.seq where e.id = ?",
+            "select b.*, r.content, r.arrivals, e.id, s.search as sealed from exchange e join body b on b.seq = e.seq "
+            "left join raw_reply r on r.seq = e.seq left join sealed s on s.seq = e.seq where e.id = ?",
             (id_hex.replace("-", ""),),
         ).fetchone()
         if row is None:
             raise LookupError(id_hex)
-        kept = row["request"] if which == "request" else row["content"] or row["response"]
+        kept = "request" if which == "request" else "content" if row["content"] else "response"
         arrivals: list[tuple[int, int]] = []
         if which == "response" and row["arrivals"]:
-            arrivals = msgspec.msgpack.decode(Packer().unpack(row["arrivals"]), type=list[tuple[int, int]])
+            packed = self._bodies.opened(row["arrivals"], of_exchange(row["id"], "arrivals"))
+            arrivals = msgspec.msgpack.decode(Packer().unpack(packed), type=list[tuple[int, int]])
         return RawBody(
-            content=self._bodies.get(kept),
+            content=body_of(row, kept, self._bodies),
             media_type=row[f"{which}_type"],
             content_encoding=row[f"{which}_coding"],
             state=row["raw"],
@@ -149,3 +156,9 @@ class AuditReader:
             return self._connection.execute(sql, values).fetchall()
         except sqlite3.Error as cannot:
             raise StoreProblem(f"The record cannot be read: {cannot}.") from cannot
+
+
+def _by_index(term: Term) -> bool:
+    """Is this looked for by words, or tools?"""
+    condition = term.condition
+    return isinstance(condition, Word | Phrase | Exact) or (isinstance(condition, Is) and condition.field == "tool")

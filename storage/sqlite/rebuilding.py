@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from exchange.record import Record
+from storage.sealing.vault import PersonSeal
 from storage.sqlite.transaction import transaction
 from storage.sqlite.writing import DERIVED, AuditWriter, derived_values
 
@@ -31,6 +32,7 @@ class DerivedAgain:
     seq: int
     record: Record
     whole: bool
+    sealed: bool = False
 
 
 class Rebuilding(AuditWriter):
@@ -60,11 +62,18 @@ class Rebuilding(AuditWriter):
         """
         with self._whole():
             for each in again:
+                seen = each.record.seen
                 scope = self._scope(each.record)
+                seal = self._vault.of(seen.principal, seen.started_at) if self._vault and each.sealed else None
                 if each.whole:
-                    self._replace(each.seq, scope, each.record)
-                self._lead_to(each.seq, scope, each.record)
+                    self._replace(each.seq, scope, each.record, seal)
+                self._lead_to(each.seq, scope, each.record, seal)
+                if seal is not None and self._vault is not None:
+                    put = "update sealed set search = ? where seq = ?"
+                    self._connection.execute(put, (self._vault.index, each.seq))
             self._note(so_far)
+            if self._vault is not None:
+                self._vault.persist()  # the keys first, as always
 
     def end_rebuild(self) -> None:
         """All is in again."""
@@ -74,13 +83,13 @@ class Rebuilding(AuditWriter):
     def _note(self, so_far: Rebuild) -> None:
         self._connection.execute("insert or replace into meta values ('rebuild', ?)", (_json(so_far).decode(),))
 
-    def _replace(self, seq: int, scope: int, record: Record) -> None:
+    def _replace(self, seq: int, scope: int, record: Record, seal: PersonSeal | None) -> None:
         derived = record.derived
         values = (self._reader, *derived_values(derived), seq)
         self._connection.execute(_UPDATE, values)
         self._connection.execute("delete from raw_reply where seq = ?", (seq,))
         self._connection.execute("delete from body where seq = ?", (seq,))
-        self._insert_body(seq, scope, record)
+        self._insert_body(seq, scope, record, seal)
 
     @contextlib.contextmanager
     def _whole(self) -> Iterator[None]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from storage.sealing.content import Opener, of_exchange
+from storage.sealing.vault import Altered, Locked
 from storage.sqlite.bodies import BodyReader
 from storage.sqlite.breaks import ChainBreak, ranges, write_break
 from storage.sqlite.damage import Known
@@ -18,6 +20,8 @@ from storage.sqlite.upgrade import bring_up_to_date
 
 _WINDOW: Final = 200  # rows asked for at once
 _NOTHING: Final = 50  # windows without a row, after which a table whose end is unknown is over
+_BODIES: Final = ("request", "request_json", "response", "content")
+_LOCKED: Final = Locked()
 _LEFT_OUT: Final = ("sqlite_", "_sqlite_", "search", "said")  # the index is made again (`rebuild`)
 
 
@@ -31,14 +35,23 @@ class Salvaged:
 
 
 def salvage(
-    damaged: Path, fresh: Path, known: Known, *, reason: str, kept_as: str, at: float, seen: Callable[[int], None]
+    damaged: Path,
+    fresh: Path,
+    known: Known,
+    *,
+    reason: str,
+    kept_as: str,
+    at: float,
+    seen: Callable[[int], None],
+    opener: Opener = _LOCKED,
 ) -> Salvaged:
     """Write what can be read of `damaged` into the new file `fresh`, and the break that says what cannot.
 
-    `seen` is told how many rows were asked for so far.
+    `seen` is told how many rows were asked for so far; `opener` opens what is sealed.
 
     Raises:
         sqlite3.Error, OSError: the new file cannot be written.
+        SealProblem: it is sealed, and the key is missing or another.
     """
     found = Salvaged()
     target = open_for_writing(fresh)
@@ -56,7 +69,7 @@ def salvage(
         finally:
             source.close()
         connection.execute("begin immediate")
-        _fit_together(connection, found)
+        _fit_together(connection, found, opener)
         heads = dict(
             connection.execute(
                 "select node, hash from exchange where seq in (select max(seq) from exchange group by node)"
@@ -166,7 +179,7 @@ def _from_both_ends(source: sqlite3.Connection, table: str, names: str) -> Itera
         return
 
 
-def _fit_together(connection: sqlite3.Connection, found: Salvaged) -> None:
+def _fit_together(connection: sqlite3.Connection, found: Salvaged, opener: Opener) -> None:
     """Rows whose other half is lost: what belongs to no exchange goes, an exchange without content says so."""
     for table, _ in _tables(connection):
         for row in connection.execute(f"pragma foreign_key_list({table})").fetchall():
@@ -176,16 +189,16 @@ def _fit_together(connection: sqlite3.Connection, found: Salvaged) -> None:
     for (seq,) in connection.execute(bare).fetchall():
         connection.execute("insert into body (seq, raw) values (?, 'expired')", (seq,))
         _let_go(connection, seq, found)
-    bodies = BodyReader(connection)
+    bodies = BodyReader(connection, opener)
     manifests = (
-        "select b.seq, b.request, b.request_json, b.response, r.content from body b "
-        "left join raw_reply r on r.seq = b.seq order by b.seq"
+        "select b.seq, e.id, b.request, b.request_json, b.response, r.content from body b "
+        "join exchange e on e.seq = b.seq left join raw_reply r on r.seq = b.seq order by b.seq"
     )
-    for seq, *given in connection.execute(manifests).fetchall():
+    for seq, id_, *given in connection.execute(manifests).fetchall():
         try:
-            for manifest in given:
-                bodies.get(manifest)
-        except (LookupError, ValueError):
+            for column, manifest in zip(_BODIES, given, strict=True):
+                bodies.get(manifest, of_exchange(id_, column))
+        except (LookupError, ValueError, Altered):
             _let_go(connection, seq, found)
     found.without.sort()
 

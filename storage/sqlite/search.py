@@ -17,28 +17,31 @@ _CJK = (
     "\u1100-\u11ff\u3005\u3007\u3040-\u30ff\u3130-\u318f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
     "\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 )
-_RUN = re.compile(f"[{_CJK}]+")
+RUN: Final = re.compile(f"[{_CJK}]+")
+"""A run of Han, kana or Hangul."""
+
 _WORDS = re.compile(r"\w+")
 
 
-def _folded(text: str) -> str:
-    """Half-width kana, full-width letters and capitals become what people type."""
+def folded(text: str) -> str:
+    """As it is compared: half-width kana, full-width letters and capitals become what people type."""
     return text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).lower()
 
 
-def _pairs(run: str) -> list[str]:
+def pairs(run: str) -> list[str]:
+    """Its overlapping pairs."""
     return [run[i : i + 2] for i in range(len(run) - 1)]
 
 
 def _cut(run: re.Match[str]) -> str:
     found = run[0]
-    return f" {' '.join(_pairs(found))} {found[-1]} "
+    return f" {' '.join(pairs(found))} {found[-1]} "
 
 
 def tokens(text: str) -> str:
     """The text as it is indexed."""
-    folded = _folded(text)
-    return folded if folded.isascii() else _RUN.sub(_cut, folded)
+    said = folded(text)
+    return said if said.isascii() else RUN.sub(_cut, said)
 
 
 def match_expression(words: str) -> str | None:
@@ -58,15 +61,15 @@ def phrase(text: str, *, begun: bool = False) -> str | None:
 
     Everything is quoted: no word of a person is ever an operator. With `begun`, its last word may go on.
     """
-    said = _folded(text).strip()
+    said = folded(text).strip()
     parts: list[str] = []
     prefix = "*" if begun and said[-1:].isalnum() else ""
     end = 0
-    for run in _RUN.finditer(said):
+    for run in RUN.finditer(said):
         parts += _WORDS.findall(said[end : run.start()])
         found, end = run[0], run.end()
         last = end == len(said)
-        parts += _pairs(found)
+        parts += pairs(found)
         if len(found) == 1 and last:
             prefix = "*"
         if len(found) == 1 or not last:

@@ -11,6 +11,8 @@ from typing import Final
 import msgspec
 
 from exchange.call import Text
+from storage.sealing.content import of_exchange
+from storage.sealing.vault import Locked, PersonSeal, Vault
 from storage.sqlite.bodies import BodyReader, BodyWriter
 from storage.sqlite.search import phrase, tokens
 
@@ -27,34 +29,51 @@ _decode = msgspec.json.Decoder(dict[str, list[str]]).decode
 
 
 class SearchIndex:
-    """Written by the recorder, inside its transactions."""
+    """Written by the recorder, inside its transactions. `vault` says how words stand in it where content is sealed."""
 
-    def __init__(self, connection: sqlite3.Connection, bodies: BodyWriter) -> None:
+    def __init__(self, connection: sqlite3.Connection, bodies: BodyWriter, vault: Vault | None = None) -> None:
         self._connection = connection
         self._bodies = bodies
-        self._reader = BodyReader(connection)
+        self._vault = vault
+        self._reader = BodyReader(connection, vault.reading if vault else Locked())
 
-    def put(self, seq: int, scope: int, texts: Iterable[Text]) -> None:
-        """Make an exchange to be found by these texts."""
+    def tools(self, names: Iterable[str], seal: PersonSeal | None) -> Iterable[str]:
+        """Names of tools as they are kept; with `seal` as those of a sealed exchange."""
+        if seal is None or self._vault is None or self._vault.index == "plain":
+            return names
+        return [] if self._vault.index == "off" else map(self._vault.keyed.tool, names)
+
+    def put(self, seq: int, scope: int, texts: Iterable[Text], id_: str = "", seal: PersonSeal | None = None) -> None:
+        """Make an exchange to be found by these texts; with `seal` they are kept sealed, for this exchange's id."""
+        index = self._vault.index if seal and self._vault else "plain"
+        if index == "off":
+            return
         said: tuple[list[str], list[str], list[str]] = ([], [], [])
         for text in texts:
             said[_KINDS.index(text.kind)].append(text.text)
-        cut = _cut(said)
+        cut = self._cut(said, index)
         if any(cut):
             execute = self._connection.execute
             execute("insert into search (rowid, user_text, answer_text, tool_text) values (?, ?, ?, ?)", (seq, *cut))
-            execute("insert into said values (?, ?)", (seq, self._bodies.put(scope, _kept(said))))
+            place = of_exchange(id_, "said") if seal else b""
+            execute("insert into said values (?, ?)", (seq, self._bodies.put(scope, _kept(said), seal, place)))
 
     def remove(self, seq: int) -> list[str]:
         """Take an exchange out. Returns some of its phrases, with which one may see that it is not found any more."""
-        found = self._connection.execute("select content from said where seq = ?", (seq,)).fetchone()
+        found = self._connection.execute(
+            "select a.content, e.id, coalesce(s.search, 'plain') from said a join exchange e on e.seq = a.seq "
+            "left join sealed s on s.seq = a.seq where a.seq = ?",
+            (seq,),
+        ).fetchone()
         if found is None:
             return []
-        kept = _decode(self._reader.get(found[0]))
+        content, id_, index = found
+        kept = _decode(self._reader.get(content, of_exchange(id_, "said")))
         said = (kept["user"], kept["answer"], kept["tool"])
-        self._delete(seq, _cut(said))
+        self._delete(seq, self._cut(said, index))
         self._connection.execute("delete from said where seq = ?", (seq,))
-        samples = (phrase(text[:_SAMPLE].rsplit(" ", 1)[0]) for texts in said for text in texts)
+        asked = self._vault.keyed.phrase if self._vault and index == "keyed" else phrase
+        samples = (asked(text[:_SAMPLE].rsplit(" ", 1)[0]) for texts in said for text in texts)
         return [sample for sample in samples if sample][:_SAMPLES]
 
     def is_found(self, seq: int, sample: str) -> bool:
@@ -94,16 +113,16 @@ class SearchIndex:
         self._connection.execute("insert into search (search, rank) values ('merge', ?)", (-pages if begin else pages,))
         return self._connection.total_changes - before >= 2
 
+    def _cut(self, said: tuple[list[str], list[str], list[str]], index: str) -> Tokens:
+        cut = self._vault.keyed.tokens if self._vault and index == "keyed" else tokens
+        user, answer, tool = ("".join(cut(text) + "\n" for text in texts) for texts in said)
+        return user, answer, tool
+
     def _delete(self, seq: int, cut: Tokens) -> None:
         self._connection.execute(
             "insert into search (search, rowid, user_text, answer_text, tool_text) values ('delete', ?, ?, ?, ?)",
             (seq, *cut),
         )
-
-
-def _cut(said: tuple[list[str], list[str], list[str]]) -> Tokens:
-    user, answer, tool = ("".join(tokens(text) + "\n" for text in texts) for texts in said)
-    return user, answer, tool
 
 
 def _kept(said: tuple[list[str], list[str], list[str]]) -> bytes:

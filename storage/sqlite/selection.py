@@ -6,6 +6,7 @@ from typing import Final
 
 from storage.query.terms import After, Before, Condition, Exact, Field, Is, Phrase, Query, Word
 from storage.sqlite.search import all_of, phrase
+from storage.sqlite.wording import PLAIN, Wording
 
 type _Sql = tuple[str, tuple[object, ...]]
 """A condition, and the values of its `?` in order."""
@@ -50,8 +51,12 @@ def unsearchable(query: Query) -> tuple[str, ...]:
     )
 
 
-def select(query: Query) -> Selection:
-    """The SQL for this query."""
+def select(query: Query, wording: Wording = PLAIN) -> Selection:
+    """The SQL for this query; `wording` is how words stand in the index.
+
+    Raises:
+        StoreProblem: it cannot be asked there.
+    """
     wanted: list[str] = []
     unwanted: list[str] = []
     literals: list[str] = []
@@ -70,10 +75,10 @@ def select(query: Query) -> Selection:
                 (without if term.negated else literals).append(text)
                 if not term.negated:
                     texts += 1
-                    wanted += _phrases(text, begun=True)
+                    wanted += _phrases(wording, text, begun=True)
             case Word(text) | Phrase(text):
                 texts += 1
-                (unwanted if term.negated else wanted).extend(_phrases(text))
+                (unwanted if term.negated else wanted).extend(_phrases(wording, text))
     by_text = bool(wanted)
     key = "search.rowid" if by_text else "e.seq"
     conditions: list[_Sql] = []
@@ -84,7 +89,10 @@ def select(query: Query) -> Selection:
         conditions.append((hidden, (" OR ".join(unwanted),)))
     elif texts and not (fields or times or without):
         conditions.append(_NEVER)  # nothing but words that the index does not know
-    conditions += [_held(_any(_FIELDS[field], values), negated) for (field, negated), values in fields.items()]
+    for (field, negated), values in fields.items():
+        if field == "tool":
+            values = [name for value in values for name in wording.tools(value)]
+        conditions.append(_held(_any(_FIELDS[field], values), negated))
     for each, negated in times:
         conditions.append(_held(_time(each), negated))
         if not negated:
@@ -100,8 +108,8 @@ def select(query: Query) -> Selection:
     )
 
 
-def _phrases(text: str, *, begun: bool = False) -> list[str]:
-    found = phrase(text, begun=begun)
+def _phrases(wording: Wording, text: str, *, begun: bool = False) -> list[str]:
+    found = wording.phrase(text, begun=begun)
     return [] if found is None else [found]
 
 

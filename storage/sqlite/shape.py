@@ -6,27 +6,53 @@ from typing import Any
 import msgspec
 
 from exchange.record import identifier, iso
+from storage.sealing.columns import open_columns
+from storage.sealing.content import Opener, is_sealed, of_exchange
+from storage.sealing.vault import KeyGone, unsealed_among_sealed
 from storage.sqlite.bodies import BodyReader
 
 _encode = msgspec.json.Encoder().encode
 
-COLUMNS = "e.*, b.request, b.request_json, b.response, b.raw, t.at as erased_at"
+COLUMNS = "e.*, b.request, b.request_json, b.response, b.raw, t.at as erased_at, s.search as sealed"
 FROM = (
-    "from exchange e join body b on b.seq = e.seq "
+    "from exchange e join body b on b.seq = e.seq left join sealed s on s.seq = e.seq "
     "left join erased x on x.seq = e.seq left join tombstone t on t.id = x.tombstone"
 )
 
+type Row = sqlite3.Row | dict[str, Any]
 
-def _json(bodies: BodyReader, said: bytes | None) -> msgspec.Raw | None:
+
+def body_of(row: Row, column: str, bodies: BodyReader) -> bytes:
+    """The body whose manifest is in this column of the row; empty where there is none.
+
+    Raises:
+        ValueError, LookupError, SealProblem: as BodyReader.get.
+    """
+    if row["sealed"] is not None and row[column] is not None and not is_sealed(row[column]):
+        raise unsealed_among_sealed(column)
+    return bodies.get(row[column], of_exchange(row["id"], column))
+
+
+def _json(row: Row, column: str, bodies: BodyReader) -> msgspec.Raw | None:
     """Kept JSON, on one line."""
-    if said is None:
+    if row[column] is None:
         return None
-    body = bodies.get(said)
+    body = body_of(row, column, bodies)
     return msgspec.Raw(msgspec.json.format(body, indent=-1) if b"\n" in body else body)
 
 
-def record_json(row: sqlite3.Row | dict[str, Any], bodies: BodyReader) -> bytes:
+def _columns(row: dict[str, Any], opener: Opener) -> dict[str, str | None]:
+    """What is sealed beside the bodies; of a person who was erased it is gone."""
+    try:
+        return open_columns(row, opener)
+    except KeyGone:
+        return {"path": "", "query": None, "user_agent": None}
+
+
+def record_json(row: Row, bodies: BodyReader) -> bytes:
     """The record of this row (columns as COLUMNS names them), one line of JSON without its line end."""
+    if row["sealed"] is not None:
+        row = {**dict(row), **_columns(dict(row), bodies.opener)}
     known = row["issuer"] is not None
     principal = {
         "subject": row["subject"],
@@ -84,8 +110,8 @@ def record_json(row: sqlite3.Row | dict[str, Any], bodies: BodyReader) -> bytes:
             },
             "thread_id": identifier(row["thread_id"]) if row["thread_id"] else None,
             "upstream_request_id": row["upstream_request_id"],
-            "request": _json(bodies, row["request_json"] or row["request"]),
-            "response": _json(bodies, row["response"]) if answered else None,
+            "request": _json(row, "request_json" if row["request_json"] else "request", bodies),
+            "response": _json(row, "response", bodies) if answered else None,
             "request_bytes": row["request_bytes"],
             "response_bytes": row["response_bytes"],
             "findings": [],

@@ -1,7 +1,7 @@
 """What leads to exchanges in audit.db beside their words: keys of threads, tools that were called, who a person is."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from sqlite_utils import Database
@@ -47,20 +47,28 @@ _PUT_KEY: Final = "insert into thread_key values (?, ?) on conflict (key) do upd
 class ThreadIndex:
     """Written by the recorder, inside its transactions; read by it to link what comes next."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, masked: Callable[[bytes], bytes] | None = None) -> None:
         self._connection = connection
+        self._masked = masked  # keys as they are kept where content is sealed
         self._people: set[Principal] = set()
 
     def thread_of(self, key: bytes) -> str | None:
         """The thread of the latest exchange that left this key."""
-        found = self._connection.execute(
-            "select e.thread_id from thread_key k join exchange e on e.seq = k.seq where k.key = ?", (key,)
-        ).fetchone()
-        return found[0] if found else None
+        for kept in (
+            (key,) if self._masked is None else (self._masked(key), key)
+        ):  # the latter from before it was sealed
+            found = self._connection.execute(
+                "select e.thread_id from thread_key k join exchange e on e.seq = k.seq where k.key = ?", (kept,)
+            ).fetchone()
+            if found:
+                return str(found[0])
+        return None
 
     def put(self, seq: int, keys: Iterable[bytes], tools: Iterable[str], who: Principal | None) -> None:
         """What this exchange leaves behind."""
         execute = self._connection.execute
+        if self._masked is not None:
+            keys = [self._masked(key) for key in keys]
         for key in keys:
             execute(_PUT_KEY, (key, seq))
         for tool in tools:

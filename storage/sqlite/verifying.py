@@ -12,8 +12,12 @@ from exchange.principal import Principal
 from exchange.record import Seen, iso
 from storage.chain import GENESIS, NOT_KEPT, digest, link
 from storage.heads import Head
+from storage.sealing.content import Opener, is_sealed, of_exchange
+from storage.sealing.master import SealProblem
+from storage.sealing.vault import Locked
 from storage.sqlite.bodies import BodyReader
 from storage.sqlite.breaks import ChainBreak, is_in, read_breaks, without
+from storage.sqlite.shape import body_of
 from storage.sqlite.tombstones import ERASE, ERASED, NODE, chain_problem
 
 
@@ -30,18 +34,23 @@ class Verdict:
     gaps: list[str] = field(default_factory=list)  # exchanges that workers counted and that are not here
     erased: int = 0  # records whose content was taken out, each named by a tombstone
     tombstones: int = 0
+    unopened: int = 0  # sealed exchanges whose content was not looked at, for want of a key
 
 
 def verify(
-    connection: sqlite3.Connection, heads: Iterable[Head] = (), *, seen_one: Callable[[], None] = lambda: None
+    connection: sqlite3.Connection,
+    heads: Iterable[Head] = (),
+    *,
+    seen_one: Callable[[], None] = lambda: None,
+    opener: Opener | None = None,
 ) -> Verdict:
     """Recompute every hash and digest, oldest first, and hold signed heads against them.
 
     `connection` has rows by name. `heads` are those whose signature was verified; `seen_one` is called for each record,
-    for a progress bar.
+    for a progress bar. Without `opener`, what sealed exchanges say is not looked at, only counted.
     """
     verdict = Verdict()
-    bodies = BodyReader(connection)
+    bodies = BodyReader(connection, opener or Locked())
     previous: dict[str, str] = {}
     expected = 0
     heads = list(heads)
@@ -74,7 +83,10 @@ def verify(
             if seq - 1 > edge:  # else what is lost came before the break, and this follows it
                 previous, base, torn = {}, None, True
         first = (node not in previous) if torn else not verdict.records
-        if why := _wrong(row, previous.get(node, base), bodies, first=first, bare=is_in(seq, bare)):
+        unopened = row["sealed"] is not None and opener is None
+        verdict.unopened += unopened
+        looked = None if unopened else bodies
+        if why := _wrong(row, previous.get(node, base), looked, first=first, bare=is_in(seq, bare)):
             verdict.broken = f"record {seq} {why}"
             return verdict
         if (head := signed.pop((node, seq), None)) is not None:
@@ -116,8 +128,9 @@ def _rows(connection: sqlite3.Connection) -> Iterator[sqlite3.Row]:
     after = 0
     while True:
         rows = connection.execute(
-            "select e.*, b.request, b.request_json, b.response, b.raw, r.content, x.tombstone from exchange e "
-            "join body b on b.seq = e.seq left join raw_reply r on r.seq = e.seq left join erased x on x.seq = e.seq "
+            "select e.*, b.request, b.request_json, b.response, b.raw, r.content, x.tombstone, s.search as sealed "
+            "from exchange e join body b on b.seq = e.seq left join raw_reply r on r.seq = e.seq "
+            "left join erased x on x.seq = e.seq left join sealed s on s.seq = e.seq "
             "where e.seq > ? order by e.seq limit 200",
             (after,),
         ).fetchall()
@@ -127,7 +140,8 @@ def _rows(connection: sqlite3.Connection) -> Iterator[sqlite3.Row]:
         after = rows[-1]["seq"]
 
 
-def _wrong(row: sqlite3.Row, previous: str | None, bodies: BodyReader, *, first: bool, bare: bool) -> str | None:
+def _wrong(row: sqlite3.Row, previous: str | None, bodies: BodyReader | None, *, first: bool, bare: bool) -> str | None:
+    """Why this is not what was recorded. Without `bodies` the chain alone is looked at."""
     if previous is None and first and row["prev_hash"] != GENESIS:
         previous = row["prev_hash"]  # what came before was let go: vouched for from here
     if row["prev_hash"] != (previous or GENESIS):
@@ -142,14 +156,26 @@ def _wrong(row: sqlite3.Row, previous: str | None, bodies: BodyReader, *, first:
         return None if all(each is None for each in left) else "has content, though it was erased or never kept"
     if row["salt"] is None or row["raw"] != "kept":
         return "lost its content, and no tombstone says why"
+    return None if bodies is None else _other_content(row, bodies)
+
+
+def _other_content(row: sqlite3.Row, bodies: BodyReader) -> str | None:
     try:
-        request, reply = bodies.get(row["request"]), bodies.get(row["content"] or row["response"])
+        salt = row["salt"]
+        if row["sealed"] is not None:
+            if not is_sealed(salt):
+                return "has a salt that is not sealed, as it was recorded"
+            salt = bodies.opener.open(salt, of_exchange(row["id"], "salt"))
+        request = body_of(row, "request", bodies)
+        reply = body_of(row, "content" if row["content"] else "response", bodies)
+    except SealProblem as closed:
+        return f"cannot be opened: {closed}"
     except (ValueError, LookupError) as gone:
         return f"has a body that cannot be read: {gone}"
     if row["response_bytes"] == 0:
         reply = b""
     for what, body in (("request", request), ("response", reply)):
-        if not hmac.compare_digest(digest(row["salt"], body), row[f"{what}_digest"]):
+        if not hmac.compare_digest(digest(salt, body), row[f"{what}_digest"]):
             return f"has another {what} than was recorded"
     return None
 

@@ -13,6 +13,9 @@ from exchange.principal import Principal
 from exchange.record import Derived, Record
 from storage.chain import GENESIS, NOT_KEPT, digest, link
 from storage.packing import Packer
+from storage.sealing.columns import seal_columns
+from storage.sealing.content import Opener, of_exchange
+from storage.sealing.vault import Locked, PersonSeal, Vault
 from storage.sqlite.bodies import BodyWriter
 from storage.sqlite.breaks import ChainBreak, last_break, write_break
 from storage.sqlite.driver import StoreProblem, open_for_writing
@@ -39,7 +42,7 @@ class Cursor:
 class AuditWriter:
     """The one writer of audit.db. Not thread-safe; whoever opens it holds the recorder's lock."""
 
-    def __init__(self, path: Path, *, reader_version: int) -> None:
+    def __init__(self, path: Path, *, reader_version: int, vault: Vault | None = None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.touch(mode=0o600)
         self._path = path
@@ -56,8 +59,9 @@ class AuditWriter:
         self._reader = reader_version
         self._packer = Packer()
         self._bodies = BodyWriter(self._connection)
-        self._threads = ThreadIndex(self._connection)
-        self._index = SearchIndex(self._connection, self._bodies)
+        self._vault = vault
+        self._threads = ThreadIndex(self._connection, vault.keyed.thread_key if vault else None)
+        self._index = SearchIndex(self._connection, self._bodies, vault)
         self._erased: dict[tuple[str, str], int] | None = None
         self._people: dict[tuple[str, str], int] = {}
         self._heads: dict[str, str] = {}
@@ -65,6 +69,8 @@ class AuditWriter:
 
     def close(self) -> None:
         self._db.close()
+        if self._vault is not None:
+            self._vault.close()
 
     def cursors(self) -> dict[tuple[str, str], int]:
         """(boot, file) → low-water mark."""
@@ -101,6 +107,8 @@ class AuditWriter:
                 [(c.boot, c.file, c.low_water) for c in cursors],
             )
             self._connection.executemany("delete from journal_cursor where boot = ? and file = ?", gone)
+            if self._vault is not None:
+                self._vault.persist()  # the keys first: a record without them would be lost
             execute("commit")
             self._tips.update(tips)
         except BaseException:
@@ -119,6 +127,11 @@ class AuditWriter:
         with transaction(self._connection):
             write_break(self._connection, broken)
         self._heads.clear()
+
+    @property
+    def opener(self) -> Opener:
+        """Opens what is sealed here."""
+        return self._vault.reading if self._vault else Locked()
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -140,7 +153,7 @@ class AuditWriter:
 
     def eraser(self) -> Eraser:
         """Takes content out again."""
-        return Eraser(self._connection, self._index, self._threads, self._forget)
+        return Eraser(self._connection, self._index, self._threads, self._forget, self._vault)
 
     def heads(self) -> dict[str, tuple[int, str]]:
         """The last record of each node that was stored since the start: (seq, hash)."""
@@ -189,6 +202,9 @@ class AuditWriter:
 
     def _insert(self, record: Record) -> int:
         seen, derived, raw = record.seen, record.derived, record.raw
+        seal = self._vault.of(seen.principal, seen.started_at) if self._vault else None
+        if seal is not None:
+            seen = seal_columns(seen, seal)
         erased = self._is_erased(seen.principal, seen.started_at)
         keeps = record.content and not erased
         salt = secrets.token_bytes(16) if keeps else None
@@ -208,47 +224,58 @@ class AuditWriter:
             seen.upstream_request_id, seen.overhead, seen.ttft, seen.duration, _json(seen.changed).decode(),
             seen.boot, seen.number,
             self._reader, *derived_values(derived),
-            salt, request_digest, response_digest, previous, this,
+            seal.seal(salt, of_exchange(seen.id, "salt")) if seal and salt else salt, request_digest, response_digest,
+            previous, this,
         )  # fmt: skip
         seq = self._connection.execute(_INSERT, values).lastrowid
         assert seq is not None
+        if self._vault is not None:
+            self._connection.execute("insert into sealed values (?, ?)", (seq, self._vault.index))
         if keeps:
             scope = self._scope(record)
-            self._insert_body(seq, scope, record)
-            self._lead_to(seq, scope, record)
+            self._insert_body(seq, scope, record, seal)
+            self._lead_to(seq, scope, record, seal)
         else:
             self._insert_no_body(seq, record)
             self._threads.put(seq, (), (), None if erased else seen.principal)
         return seq
 
-    def _lead_to(self, seq: int, scope: int, record: Record) -> None:
+    def _lead_to(self, seq: int, scope: int, record: Record, seal: PersonSeal | None) -> None:
         """What leads to the exchange: its thread, its tools, its words."""
-        self._threads.put(seq, record.derived.thread_keys, record.derived.tools, record.seen.principal)
-        self._index.put(seq, scope, record.derived.texts)
+        tools = self._index.tools(record.derived.tools, seal)
+        self._threads.put(seq, record.derived.thread_keys, tools, record.seen.principal)
+        self._index.put(seq, scope, record.derived.texts, record.seen.id, seal)
 
     def _insert_no_body(self, seq: int, record: Record) -> None:
         raw = record.raw
         types = (raw.request_type, raw.request_coding, raw.response_type, raw.response_coding)
         self._connection.execute("insert into body values (?, null, null, null, ?, ?, ?, ?, 'off')", (seq, *types))
 
-    def _insert_body(self, seq: int, scope: int, record: Record) -> None:
+    def _insert_body(self, seq: int, scope: int, record: Record, seal: PersonSeal | None) -> None:
         raw, derived = record.raw, record.derived
         answer = derived.response if derived.response is not None else b"null" if raw.response else None
         same = derived.request == raw.request
+        id_ = record.seen.id
+
+        def put(column: str, body: bytes) -> bytes:
+            return self._bodies.put(scope, body, seal, of_exchange(id_, column) if seal else b"")
+
         self._connection.execute(
             "insert into body values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 seq,
-                self._bodies.put(scope, raw.request) if raw.request else None,
-                None if same or not raw.request else self._bodies.put(scope, derived.request or b"null"),
-                None if answer is None else self._bodies.put(scope, answer),
+                put("request", raw.request) if raw.request else None,
+                None if same or not raw.request else put("request_json", derived.request or b"null"),
+                None if answer is None else put("response", answer),
                 raw.request_type, raw.request_coding, raw.response_type, raw.response_coding,
                 "kept",
             ),
         )  # fmt: skip
         if raw.response:
-            content = None if raw.response == derived.response else self._bodies.put(scope, raw.response)
+            content = None if raw.response == derived.response else put("content", raw.response)
             arrivals = self._packer.pack(_pack(raw.arrivals)) if raw.arrivals else None
+            if arrivals is not None and seal is not None:
+                arrivals = seal.seal(arrivals, of_exchange(id_, "arrivals"))
             self._connection.execute("insert into raw_reply values (?, ?, ?)", (seq, content, arrivals))
 
     def _scope(self, record: Record) -> int:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from pathlib import Path
 
-from storage.journal.disk import Entry
+from storage.journal.files import Entry
 from storage.journal.rows import Arrivals, Piece
 from storage.journal.writing import Journal
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from exchange.principal import Principal
-from storage.journal.disk import Entry, JournalDisk
-from storage.journal.files import bytes_of, is_alive, journal_dir, journal_files
+from storage.journal.disk import JournalDisk
+from storage.journal.files import Entry, bytes_of, is_alive, journal_dir, journal_files
 from storage.journal.reading import JournalFile, boots
 from storage.journal.rows import Arrivals, Closing, Intent, Piece, ReplyHead, decode, encode
 from storage.journal.writing import Journal, JournalUnavailable
