@@ -32,6 +32,9 @@ _BOM: Final = b"\xef\xbb\xbf"
 _NOT_STRUCTURE: Final = bytes(code for code in range(256) if code not in b":[{")
 _ANY_DIGIT_AS_ZERO: Final = bytes.maketrans(b"123456789", b"000000000")
 _MANY_DIGITS: Final = b"0" * DIGITS
+_STRIDE: Final = 5
+_SOME_DIGITS: Final = b"0" * (DIGITS // _STRIDE)
+"""Every fifth byte of a text shows at least this of DIGITS digits in a row."""
 
 
 def parse_json(raw: bytes, *, strict: bool) -> Json:
@@ -68,7 +71,9 @@ def parse_json(raw: bytes, *, strict: bool) -> Json:
 
 def _read_quickly(raw: bytes, colons: int) -> Json:
     """The value, when it is beyond doubt; None when somebody has to look closer."""
-    if b"\\u003" in raw or _MANY_DIGITS in raw.translate(_ANY_DIGIT_AS_ZERO):
+    if b"\\" in raw and b"\\u003" in raw:  # a single byte is found much faster
+        return None
+    if _SOME_DIGITS in raw[::_STRIDE].translate(_ANY_DIGIT_AS_ZERO) and _has_many_digits(raw):
         return None
     try:
         value = cast("Json", msgspec.json.decode(raw))
@@ -79,6 +84,10 @@ def _read_quickly(raw: bytes, colons: int) -> Json:
     except RecursionError:
         return None
     return value if written.count(b":") == colons else None
+
+
+def _has_many_digits(raw: bytes) -> bool:
+    return _MANY_DIGITS in raw.translate(_ANY_DIGIT_AS_ZERO)
 
 
 def _read_by_pairs(raw: bytes) -> Json:

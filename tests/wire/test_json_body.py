@@ -134,3 +134,13 @@ def test_halves_of_a_character_that_came_apart_are_joined_and_a_lone_one_is_repl
     assert isinstance(halves, list)
     assert fit([f"{halves[0]}{halves[1]}", halves[0]]) == ["😀", "\ufffd"]
     assert fit({"\ud800": 1.5}) == {"\ufffd": 1.5}
+
+
+@pytest.mark.parametrize("before", range(12))
+@pytest.mark.parametrize("digits", [21, 25, 40])
+def test_a_number_that_is_too_long_is_found_wherever_it_stands(before: int, digits: int) -> None:
+    raw = b'{"' + b"k" * before + b'": ' + b"7" * digits + b"}"
+
+    with pytest.raises(BodyProblem) as refused:
+        parse_json(raw, strict=True)
+    assert refused.value.code == "number_too_long"
