@@ -18,6 +18,7 @@ from identities.verifier import Verifier, verifier_from
 from policies.rules import rulebook_from
 from settings.schema import Settings
 from storage.journal.writing import Journal
+from storage.room import ballast_from, rooms_from
 from storage.sealing.vault import masters_for_writing
 from upstreams.provider_credentials import Upstreams, upstreams_from
 from upstreams.standing import FILE
@@ -53,7 +54,7 @@ def pipeline_from(settings: Settings) -> Pipeline:
         UnusableKey: a key of our own that cannot be used.
     """
     gateway = settings.profile == "gateway"
-    blocking = settings.on_failure == "block"
+    blocking = settings.on_failure != "allow"
     verifier = verifier_from(
         settings.identity,
         data_dir=settings.data_dir,
@@ -67,6 +68,9 @@ def pipeline_from(settings: Settings) -> Pipeline:
         file_limit=settings.storage.journal_file,
         limit=settings.storage.journal_limit,
         masters=masters_for_writing(settings.data_dir, settings.storage.seal),
+        rooms=rooms_from(settings),
+        spill_dir=settings.storage.spill_dir,
+        ballast=ballast_from(settings),
     )
     credentials = CredentialNames(settings.data_dir)
     upstreams = upstreams_from(settings.providers, name=credentials.name, state_file=journal.directory / FILE)

@@ -1,6 +1,14 @@
 """`sekisho check`: can these settings be used?"""
 
+from typing import Final
+
 from cli.options import Config, serving_settings_at
+
+_ON_FAILURE: Final = {
+    "block": "no record, no traffic",
+    "spill": "no record, no traffic; a second disk first",
+    "allow": "traffic passes when it fails",
+}
 
 
 def check(config: Config = None) -> None:
@@ -22,7 +30,7 @@ def check(config: Config = None) -> None:
         "issuers": ", ".join(f"{one.name} ({one.kind})" for one in identity.issuers) or "none",
         "domains": ", ".join(identity.domains) or "none",
         "rules": ", ".join(rule.name for rule in settings.policies.rules) or "none",
-        "record": "no record, no traffic" if settings.on_failure == "block" else "traffic passes when it fails",
+        "record": _ON_FAILURE[settings.on_failure],
     }
     console = out()
     console.print(f"{visible(str(path))} can be used.")

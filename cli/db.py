@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.failure import Failed, WrongUse
+from cli.looking import Look, Reason
 from cli.options import Config, settings_at
 from cli.progress import progress
 
@@ -51,6 +52,7 @@ def check(
 def backup(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the copy goes. It must not exist.")],
     config: Config = None,
+    reason: Reason = None,
 ) -> None:
     """Copy the record to FILE as it is at this moment, while Sekisho goes on. A file under its final name is whole.
 
@@ -65,9 +67,11 @@ def backup(
     if file.exists():
         raise WrongUse(f"{file} exists already. Name another file.")
     settings = settings_at(config)
+    look = Look(settings, "backup", reason, to=str(file))
     database = open_for_reading(audit_path(settings.data_dir))
     try:
         connection: sqlite3.Connection = database.conn
+        look.at_range(1, connection.execute("select max(seq) from exchange").fetchone()[0] or 0)
         pages = connection.execute("pragma page_count").fetchone()[0]
         with progress("backup", pages) as upto:
             back_up(connection, file, lambda done, _of: upto(done))

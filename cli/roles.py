@@ -83,8 +83,7 @@ def recorder(config: Path, ready: int | None) -> int:
     _stop_with_parent()
     os.nice(10)  # a burst passes first; the record catches up
     try:
-        settings = read_settings(config)
-        run(settings.data_dir, settings.storage.heads, _ready(ready), settings.storage.seal)
+        run(read_settings(config), _ready(ready))
     except (SettingsProblems, StoreProblem) as cannot:
         log.error("%s", cannot)
         return _CANNOT_START

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from storage.journal.files import is_alive, journal_files, rotate_path
+from storage.journal.files import is_alive, journal_files, rotate_path, spill_is_away, spill_path
 from storage.journal.reading import JournalFile, Place, boots
 from storage.journal.rows import CLOSING, Row
 from storage.sealing.journal import JournalOpener
@@ -40,11 +40,14 @@ class BootIntake:
         self._files: dict[str, JournalFile] = {}
         self._read_to: dict[str, int] = {}
         self._open: dict[bytes, Bundle] = {}
+        self._said_away = False
         self.over = False  # the worker is gone and every row has been looked at
 
     def finished(self, limit: int) -> list[Bundle]:
         """The next exchanges that are whole, at most about so many. What is handed out counts as stored from the
         next call on: the caller stores it, or does not call again."""
+        if self._is_away():
+            return []
         alive = is_alive(self.directory)  # asked before the files are read: what it wrote until then is there
         found: list[Bundle] = []
         for path in journal_files(self.directory):
@@ -69,6 +72,14 @@ class BootIntake:
                 found.append(bundle)
             self._open.clear()
         return found
+
+    def _is_away(self) -> bool:
+        """Rows may be on a second disk that is not there: nothing of this boot is called whole without them."""
+        away = spill_is_away(self.directory)
+        if away and not self._said_away:
+            log.error("The second disk with rows of %s is not there. They are recorded once it is.", self.directory)
+        self._said_away = away
+        return away
 
     def _next_rows(self, path: Path) -> list[tuple[int, bytes, int]]:
         if (file := self._files.get(path.name)) is None:
@@ -111,13 +122,16 @@ class BootIntake:
         ]
 
     def remove(self, names: list[str]) -> None:
+        paths = {path.name: path for path in journal_files(self.directory)}
         for name in names:
             if (file := self._files.pop(name, None)) is not None:
                 file.close()
             self._read_to.pop(name, None)
-            for part in (name, f"{name}-wal", f"{name}-shm"):
-                (self.directory / part).unlink(missing_ok=True)
+            for part in ("", "-wal", "-shm"):
+                paths[name].with_name(f"{name}{part}").unlink(missing_ok=True)
         if self.over and not journal_files(self.directory):
+            if spill_path(self.directory).exists():
+                shutil.rmtree(spill_path(self.directory).resolve(), ignore_errors=True)
             shutil.rmtree(self.directory, ignore_errors=True)
 
     def ask_to_rotate(self) -> None:

@@ -5,7 +5,7 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,10 +18,12 @@ from recording.intake import BootIntake, Bundle, Intake
 from recording.orders import Interrupted, Orders, Told
 from recording.threads import Threads
 from recording.understanding import READER, Journaled, keep_only, put_together, understand
-from settings.schema import Heads
+from recording.watch import Watch
+from settings.schema import Heads, Settings
 from settings.sealing import Seal
 from storage.journal.files import hold_lock, journal_dir
 from storage.journal.reading import boots
+from storage.room import Ballast, DiskRoom, ballast_from, is_full, rooms_from
 from storage.sealing.journal import JournalOpener
 from storage.sealing.master import MasterKeys
 from storage.sealing.vault import Vault, masters_for_writing
@@ -49,7 +51,14 @@ class Recorder:
         StoreProblem: another recorder runs, or audit.db cannot be used, or it is sealed and the key is another.
     """
 
-    def __init__(self, data_dir: Path, heads: Heads | None = None, seal: Seal | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        heads: Heads | None = None,
+        seal: Seal | None = None,
+        rooms: Sequence[DiskRoom] = (),
+        ballast: Ballast | None = None,
+    ) -> None:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             self._lock = hold_lock(data_dir / "audit.db.lock")
@@ -72,6 +81,9 @@ class Recorder:
         self._attempts = Attempts(journal_dir(data_dir) / "attempts.json")
         self._prices = Prices()
         self._look = DailyLook(audit_path(data_dir))
+        self._ballast = ballast
+        wal = audit_path(data_dir).with_name("audit.db-wal")
+        self._watch = Watch(wal, lambda: self._writer.empty_log(), rooms, ballast)
         self._tidied = 0.0
         self._anchors = Anchors(data_dir, self._heads)
         self._anchored = time.monotonic()
@@ -112,6 +124,7 @@ class Recorder:
         try:
             if (why := self._look.found()) is not None:
                 self._begin_anew(why)
+            self._watch.look()
             return self._step()
         except sqlite3.Error as wrong:
             if not is_damage(wrong):
@@ -248,6 +261,8 @@ class Recorder:
             except (sqlite3.Error, OSError) as cannot:
                 if isinstance(cannot, sqlite3.Error) and is_damage(cannot):
                     raise
+                if is_full(cannot) and self._ballast is not None and self._ballast.release():
+                    continue
                 log.error("audit.db cannot be written, trying again: %s", cannot)
                 time.sleep(_BACK_OFF)
             else:
@@ -265,7 +280,7 @@ def _writer(data_dir: Path, masters: MasterKeys | None, seal: Seal | None) -> Au
         raise
 
 
-def run(data_dir: Path, heads: Heads, ready: Callable[[], None], seal: Seal | None = None) -> None:
+def run(settings: Settings, ready: Callable[[], None]) -> None:
     """Record until SIGTERM or SIGINT; then store what is whole by then, and return."""
     stopping = False
     recorder: Recorder | None = None
@@ -278,7 +293,8 @@ def run(data_dir: Path, heads: Heads, ready: Callable[[], None], seal: Seal | No
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    recorder = Recorder(data_dir, heads, seal)
+    storage = settings.storage
+    recorder = Recorder(settings.data_dir, storage.heads, storage.seal, rooms_from(settings), ballast_from(settings))
     ready()
     try:
         while not stopping:

@@ -13,7 +13,7 @@ from settings.credentials import ProviderCredentials
 from settings.domains import domain_problem
 from settings.issuers import IssuerSettings, issuer_problems
 from settings.sealing import Seal
-from settings.units import Duration, Size
+from settings.units import Duration, Share, Size
 
 Profile = Literal["local", "gateway"]
 Dialect = Literal["openai", "azure", "anthropic", "gemini", "bedrock", "ollama", "cohere"]
@@ -186,10 +186,17 @@ class Heads(_Section):
         return given
 
 
+OnFailure = Literal["block", "spill", "allow"]
+
+
 class Storage(_Section):
     """How the record is kept."""
 
-    on_failure: Literal["block", "allow"] | None = None
+    on_failure: OnFailure | None = None
+    spill_dir: Path | None = None
+    disk_warn: Share = 0.10
+    disk_stop: Share = 0.03
+    ballast: Size | None = None
     journal_limit: Size = 1 << 30
     journal_file: Size = 64 << 20
     capture_limit: Size = 128 << 20
@@ -310,6 +317,14 @@ class Settings(_Section):
             for rule in key.rules
             if rule not in rules
         ]
+        if self.storage.on_failure == "spill" and self.storage.spill_dir is None:
+            problems.append(
+                "storage.on_failure is spill, and storage.spill_dir is missing. Name a directory on another disk"
+            )
+        if self.storage.spill_dir is not None and self.storage.on_failure != "spill":
+            problems.append("storage.spill_dir is used with on_failure: spill only. Write that too, or leave it out")
+        if self.storage.disk_stop > self.storage.disk_warn:
+            problems.append("storage.disk_stop is more than disk_warn. The warning must come first")
         if self.profile == "gateway":
             if not self.identity.issuers:
                 problems.append("identity.issuers is empty. In the gateway profile nobody could pass: name an issuer")
@@ -320,9 +335,15 @@ class Settings(_Section):
         return self
 
     @property
-    def on_failure(self) -> Literal["block", "allow"]:
+    def on_failure(self) -> OnFailure:
         """What happens to traffic when the record cannot be written."""
         return self.storage.on_failure or ("block" if self.profile == "gateway" else "allow")
+
+    @property
+    def ballast(self) -> int:
+        """Bytes held for a full disk."""
+        given = self.storage.ballast
+        return given if given is not None else 64 << 20 if self.profile == "gateway" else 0
 
     @property
     def default_provider(self) -> str:

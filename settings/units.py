@@ -17,7 +17,7 @@ _SIZES = {
     "GB": 10**9,
 }
 _TIMES = {"": 1.0, "MS": 0.001, "S": 1.0, "M": 60.0, "H": 3600.0, "D": 86400.0}
-_WRITTEN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
+_WRITTEN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*|%)\s*")
 
 
 def _read(given: object, units: dict[str, float] | dict[str, int], sample: str) -> float:
@@ -34,3 +34,14 @@ Size = Annotated[int, BeforeValidator(lambda given: int(_read(given, _SIZES, "64
 
 Duration = Annotated[float, BeforeValidator(lambda given: _read(given, _TIMES, "30 s, 20 m, 12 h or 30 d"))]
 """Seconds."""
+
+
+def _share(given: object) -> float:
+    found = _read(given, {"": 1.0, "%": 0.01}, "10 %, or a share from 0 to 1")
+    if found > 1:
+        raise ValueError("is more than all there is. Write 10 %, or a share from 0 to 1")
+    return found
+
+
+Share = Annotated[float, BeforeValidator(_share)]
+"""Of a whole, 0 to 1."""

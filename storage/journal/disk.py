@@ -2,10 +2,22 @@
 
 import logging
 import sqlite3
+import time
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 
-from storage.journal.files import SCHEMA, Entry, bytes_of, connect, file_name, journal_files, rotate_path
+from storage.journal.files import (
+    SCHEMA,
+    Entry,
+    bytes_of,
+    connect,
+    file_name,
+    journal_files,
+    rotate_path,
+    spill_path,
+)
+from storage.room import Ballast, DiskRoom, is_full
 from storage.sealing.journal import JournalSealer
 
 log = logging.getLogger(__name__)
@@ -14,6 +26,7 @@ _INSERT, _VALUES, _LAST = "insert into row (exchange, kind, head, body) values "
 _AT_ONCE = 100  # rows in one statement
 _OWED = 64 << 20  # bytes of rows kept in memory while the disk refuses them
 _SLICE = 1 << 20  # bytes of them that are tried at once: a disk that refuses is not asked to take all, time and again
+_PAUSE, _LONGEST = 5.0, 300.0  # seconds that a disk that refused is left alone, doubled each time
 _ROW = 128  # bytes that a row takes beside its head and body, about
 
 
@@ -25,14 +38,32 @@ class JournalDisk:
         durable: wait for the disk at every commit.
         file_limit: bytes after which the next file is begun.
         sealer: what seals the rows; None leaves them as they are.
+        rooms: the disks of the boot's directory and of its link to a second one, in this order; none: not looked at.
+        ballast: given up when the disk is full.
     """
 
-    def __init__(self, directory: Path, *, durable: bool, file_limit: int, sealer: JournalSealer | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        durable: bool,
+        file_limit: int,
+        sealer: JournalSealer | None = None,
+        rooms: Sequence[DiskRoom] = (),
+        ballast: Ballast | None = None,
+    ) -> None:
         self._directory = directory
         self._sealer = sealer
+        self._places = [directory, *([spill_path(directory)] if spill_path(directory).is_symlink() else [])]
+        self._place = 0  # of these, where it writes
+        self._barred = [0.0] * len(self._places)  # until when a place that refused is left alone (monotonic)
+        self._pause = _PAUSE
+        self._rooms = rooms
+        self._ballast = ballast
         self._durable = durable
         self._file_limit = file_limit
-        self._files = 0
+        self._files = 0  # begun, or tried to
+        self._name = ""  # of the file that is open
         self._bytes_in_file = 0
         self._connection: sqlite3.Connection | None = None
         self._owed: deque[Entry] = deque()
@@ -45,10 +76,12 @@ class JournalDisk:
         """Commit these rows together, after those still owed. None, or why that failed: then none is written."""
         some = bool(rows or self._owed)
         try:
-            while self._owed:
-                self._write_owed()
-            if rows:
-                self._commit(rows)
+            try:
+                self._write_all(rows)
+            except (sqlite3.Error, OSError) as refused:
+                if not self._helped(refused):
+                    raise
+                self._write_all(rows)
         except (sqlite3.Error, OSError) as cannot:
             if not self.failing:
                 self.failing = True
@@ -58,6 +91,50 @@ class JournalDisk:
             self.failing = False
             log.warning("The journal can be written again.")
         return None
+
+    def where_there_is_room(self) -> str | None:
+        """Go to the first disk that has room and has not refused lately. None, or why there is nowhere to promise
+        anything: then it stays where it is."""
+        now = time.monotonic()
+        for place in range(len(self._places)):
+            if now < self._barred[place] or (place < len(self._rooms) and self._rooms[place].look() == "none"):
+                continue
+            if place == self._place or self._go_to(place):
+                return None
+        return "the journal's disk is nearly full, or refuses" if self._rooms else None
+
+    def _write_all(self, rows: list[Entry]) -> None:
+        while self._owed:
+            self._write_owed()
+        if rows:
+            self._commit(rows)
+
+    def _helped(self, refused: Exception) -> bool:
+        """What can be done at once about a disk that refuses: give up the ballast, or go to the other disk."""
+        if is_full(refused) and self._ballast is not None and self._ballast.release():
+            return True
+        if len(self._places) == 1:
+            return False
+        self._barred[self._place] = time.monotonic() + self._pause
+        self._pause = min(self._pause * 2, _LONGEST)
+        other = 1 - self._place
+        return time.monotonic() >= self._barred[other] and self._go_to(other)
+
+    def _go_to(self, place: int) -> bool:
+        before, self._place = self._place, place
+        try:
+            self._open_next_file()
+        except (sqlite3.Error, OSError) as cannot:
+            log.error("The journal cannot go on in %s: %s", self._places[place], cannot)
+            self._place = before
+            self._barred[place] = time.monotonic() + self._pause
+            return False
+        if place:
+            log.error("The journal goes on on the second disk, in %s.", self._places[place].resolve())
+        else:
+            log.warning("The journal is back in %s.", self._places[place])
+            self._pause = _PAUSE
+        return True
 
     def owe(self, rows: list[Entry]) -> None:
         """Rows that were refused but must not be lost: they go first as soon as the disk takes any.
@@ -141,7 +218,7 @@ class JournalDisk:
         if self._sealer is not None:
             # Their numbers are part of what is sealed. They follow the last: nobody else writes or removes rows here.
             last = self._connection.execute("select coalesce(max(no), 0) from row").fetchone()[0]
-            rows = self._sealer.sealed(rows, file_name(self._files), last + 1)
+            rows = self._sealer.sealed(rows, self._name, last + 1)
         values: list[bytes | int | None] = []
         for row in rows:
             values.extend(row)
@@ -154,11 +231,23 @@ class JournalDisk:
             log.error("No next journal file can be begun, this one grows on: %s", cannot)
 
     def _open_next_file(self) -> None:
-        connection = connect(self._directory / file_name(self._files + 1), durable=self._durable)
-        connection.execute(SCHEMA)
-        self.close()
-        self._connection = connection
+        """Begin the next file, whose number is nobody else's on any disk. Of one that cannot be begun nothing is left:
+        a later file says that the one before it is read to its end."""
         self._files += 1
+        path = self._places[self._place] / file_name(self._files)
+        try:
+            connection = connect(path, durable=self._durable)
+            try:
+                connection.execute(SCHEMA)
+            except sqlite3.Error:
+                connection.close()
+                raise
+        except (sqlite3.Error, OSError):
+            for part in ("", "-wal", "-shm"):
+                path.with_name(f"{path.name}{part}").unlink(missing_ok=True)
+            raise
+        self.close()
+        self._connection, self._name = connection, path.name
         self._bytes_in_file = 0
 
 

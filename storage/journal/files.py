@@ -37,9 +37,32 @@ def file_name(number: int) -> str:
     return f"{number:06d}.sqlite"
 
 
+def spill_path(boot: Path) -> Path:
+    """Where the boot's files on a second disk are: a link to that directory, where there is one."""
+    return boot / "spill"
+
+
+def link_spill(boot: Path, spill_dir: Path) -> None:
+    """Make the boot's directory on the second disk, and the link by which everybody finds it.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    there = spill_dir.absolute() / boot.name
+    there.mkdir(parents=True, mode=0o700, exist_ok=True)
+    spill_path(boot).symlink_to(there, target_is_directory=True)
+
+
+def spill_is_away(boot: Path) -> bool:
+    """Does this boot have files on a second disk that is not there at the moment?"""
+    link = spill_path(boot)
+    return link.is_symlink() and not link.exists()
+
+
 def journal_files(boot: Path) -> list[Path]:
-    """The journal files of a boot, oldest first."""
-    return sorted(boot.glob("[0-9]*.sqlite"))
+    """The journal files of a boot, oldest first, on whichever disk: their numbers go on from one to the other."""
+    found = [*boot.glob("[0-9]*.sqlite"), *spill_path(boot).glob("[0-9]*.sqlite")]
+    return sorted(found, key=lambda path: path.name)
 
 
 def bytes_of(file: Path) -> int:
@@ -60,11 +83,15 @@ def connect(file: Path, *, durable: bool) -> sqlite3.Connection:
     every page a second time would be wasted. `durable` waits for the disk at every commit.
     """
     connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False, timeout=5, cached_statements=256)
-    connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
-    connection.execute("pragma page_size=16384")  # bodies of 64 KiB are usual: a third less work than 4 KiB pages
-    connection.execute("pragma journal_mode=wal")
-    connection.execute("pragma wal_autocheckpoint=0")
-    connection.execute(f"pragma synchronous={'full' if durable else 'normal'}")
+    try:
+        connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
+        connection.execute("pragma page_size=16384")  # bodies of 64 KiB are usual: a third less work than 4 KiB pages
+        connection.execute("pragma journal_mode=wal")
+        connection.execute("pragma wal_autocheckpoint=0")
+        connection.execute(f"pragma synchronous={'full' if durable else 'normal'}")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 

@@ -5,15 +5,16 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import uuid_utils
 
 from storage.journal.disk import JournalDisk
-from storage.journal.files import Entry, hold_lock, journal_dir
+from storage.journal.files import Entry, hold_lock, journal_dir, link_spill
 from storage.journal.rows import Row, encode
+from storage.room import Ballast, DiskRoom
 from storage.sealing.journal import JournalSealer
 from storage.sealing.master import MasterKeys
 
@@ -53,18 +54,40 @@ class Journal:
         limit: bytes of journal on disk past which `full` says so: the recorder is dead or far behind. From half of it
             on it is `crowded`: then strangers' refusals get no rows, which anybody could have made without end.
         masters: what wraps the key that seals the rows, in the thread that writes them; None leaves them unsealed.
+        rooms: the disks of `data_dir` and of `spill_dir`, looked at now and then; `full` says so too when no place has
+            room.
+        spill_dir: on a second disk, where the journal goes on while the first refuses.
+        ballast: given up when the disk is full.
     """
 
     def __init__(
-        self, data_dir: Path, *, durable: bool, file_limit: int, limit: int, masters: MasterKeys | None = None
+        self,
+        data_dir: Path,
+        *,
+        durable: bool,
+        file_limit: int,
+        limit: int,
+        masters: MasterKeys | None = None,
+        rooms: Sequence[DiskRoom] = (),
+        spill_dir: Path | None = None,
+        ballast: Ballast | None = None,
     ) -> None:
         self.boot = uuid_utils.uuid7().hex
         self.directory = journal_dir(data_dir) / self.boot
         self.directory.mkdir(parents=True, mode=0o700)
         self._lock = hold_lock(self.directory / "lock")
-        sealer = JournalSealer(self.directory, masters) if masters is not None else None
-        self.disk = JournalDisk(self.directory, durable=durable, file_limit=file_limit, sealer=sealer)
-        self.full = False
+        if spill_dir is not None:
+            link_spill(self.directory, spill_dir)
+        self.disk = JournalDisk(
+            self.directory,
+            durable=durable,
+            file_limit=file_limit,
+            sealer=JournalSealer(self.directory, masters) if masters is not None else None,
+            rooms=rooms,
+            ballast=ballast,
+        )
+        self._nowhere = self.disk.where_there_is_room()  # why nothing may be promised
+        self.full = self._nowhere is not None
         self.crowded = False
         self._limit = limit
         self._loop = asyncio.get_running_loop()
@@ -95,7 +118,8 @@ class Journal:
         """Put a row on its way; the future is done once it is on disk, or fails with JournalUnavailable."""
         future = self._loop.create_future()
         if self.full:
-            future.set_exception(JournalUnavailable("the journal is past its limit: the recorder is behind or dead"))
+            why = self._nowhere or "the journal is past its limit: the recorder is behind or dead"
+            future.set_exception(JournalUnavailable(why))
             return future
         kind, head = encode(row)
         with self._mutex:
@@ -169,7 +193,9 @@ class Journal:
                 looked = time.monotonic()
                 self.disk.rotate_if_asked()
                 waiting = self.disk.bytes_waiting()
-                self.full, self.crowded = waiting > self._limit, waiting > self._limit // 2
+                self._nowhere = self.disk.where_there_is_room()
+                self.full = waiting > self._limit or self._nowhere is not None
+                self.crowded = waiting > self._limit // 2
         self._one_batch()
         self.disk.close()
 

@@ -17,8 +17,10 @@ from storage.journal.files import journal_dir, journal_files
 from storage.journal.reading import JournalFile, boots
 from storage.journal.rows import Closing, Intent
 from storage.journal.writing import JournalUnavailable
+from storage.room import DiskRoom
 from tests.addons.running import worker
 from tests.journeys.provider import Provider, streamed
+from tests.storage.test_room import Blocks
 
 BODY = {"model": "gpt-4o", "stream": True, "messages": [{"role": "user", "content": "x" * 20_000}]}
 
@@ -128,6 +130,23 @@ async def test_a_journal_that_cannot_be_written_lets_a_laptop_pass(
 
     assert answer.status_code == 200
     assert len(provider.raw) == 1
+
+
+@pytest.mark.parametrize(("profile", "status"), [("gateway", 503), ("local", 200)])
+async def test_a_disk_that_is_nearly_full_refuses_in_a_gateway_and_lets_a_laptop_pass(
+    tmp_path: Path, provider: Provider, lane: str, profile: str, status: int
+) -> None:
+    def broken(pipeline: Pipeline, _: AccessGate) -> None:
+        pipeline.journal.disk._rooms = [DiskRoom(tmp_path, statvfs=lambda _: Blocks(100, 2))]
+
+    provider.answer = streamed(["one"])
+    token = mint(tmp_path / "data", email="ann@example.com", days=1) if profile == "gateway" else "sk-own"
+    async with worker(tmp_path, provider.url, lane=lane, profile=profile, broken=broken) as url:
+        await asyncio.sleep(0.7)  # until it was looked at
+        answer = await ask(url, token)
+
+    assert answer.status_code == status
+    assert len(provider.raw) == (status == 200)
 
 
 async def test_a_commit_that_fails_late_leaves_a_refusal_on_record(

@@ -91,6 +91,9 @@ def test_a_backup_is_whole_and_private_and_of_one_moment_while_the_recorder_writ
     assert copy.execute("select count(*) from body").fetchone() == (exchanges,)
     copy.close()
     assert [path.name for path in desk.folder.glob("copy*")] == ["copy.db"]
+    looks = sqlite3.connect(desk.data_dir / "access.db")
+    assert looks.execute("select action from access").fetchall() == [("backup",)]
+    looks.close()
 
 
 def test_a_backup_overwrites_nothing(desk: Desk) -> None:
