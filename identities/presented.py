@@ -140,6 +140,17 @@ def token_in(header: bytes, value: bytes) -> bytes:
     return b"" if header in (AUTHORIZATION, PROXY_AUTHORIZATION) else value
 
 
+def proxy_token(value: bytes) -> bytes:
+    """The token in a `Proxy-Authorization` that a proxy's address made: `HTTPS_PROXY=http://USER:TOKEN@host` is sent as
+    Basic (RFC 7617), for any user. Empty when there is none."""
+    if value[:6].lower() != b"basic ":
+        return token_in(PROXY_AUTHORIZATION, value)
+    try:
+        return base64.b64decode(value[6:].strip(), validate=True).partition(b":")[2]
+    except binascii.Error:
+        return b""
+
+
 def looks_signed(token: bytes) -> bool:
     """Is this meant as a JWT? Providers' own keys (`sk-…`, `AIza…`, `id.secret`) are not."""
     return (token.startswith(b"ey") and b"." in token) or token.count(b".") == 2

@@ -12,12 +12,16 @@ from identities.entries import Entries, IdentitySettings, entries_from
 from identities.issuer import Issuer
 from identities.keys import Keys, KeysUnavailable
 from identities.presented import (
+    AUTHORIZATION,
     KEY_HEADERS,
+    PROXY_AUTHORIZATION,
     SIGNED_HEADERS,
     UNSIGNED_HEADERS,
     Doors,
     Presented,
     doors_of,
+    looks_signed,
+    proxy_token,
 )
 from identities.refusal import IdentityRefused
 from identities.remembered import Identified, Memory, Remembered
@@ -175,7 +179,7 @@ class Verifier:
                 raise IdentityRefused("invalid_token", "the token is of no issuer that is accepted here")
             raise IdentityRefused("missing_identity", "no header with a token, and no client certificate that counts")
         first = accepted[0]
-        if any(not _same_person(first.principal, other.principal) for other in accepted):
+        if any(not same_person(first.principal, other.principal) for other in accepted):
             raise IdentityRefused("conflicting_identity", "two proofs are of two different people")
         if len(accepted) == 1:
             return first
@@ -185,6 +189,39 @@ class Verifier:
             min(one.expires_at for one in accepted),
             tuple(one.header for one in accepted if one.header),
         )
+
+    async def of_proxy(
+        self,
+        fields: Sequence[tuple[bytes, bytes]],
+        *,
+        issuers: frozenset[str] | None = None,
+        now: float,
+    ) -> Identified | None:
+        """Whom `Proxy-Authorization` proves to a forward proxy (RFC 9110 §11.7.2): `Bearer TOKEN`, or `Basic` with the
+        token as its password, whoever its user is. Issuers whose tokens ride in `Authorization` count here. None when
+        the field is not there. A look-up where the token was verified before. Arguments as for `recall`.
+
+        Raises:
+            IdentityRefused: duplicate_header, invalid_token, or as `identify`.
+        """
+        shown = [value for name, value in fields if name.lower() == PROXY_AUTHORIZATION]
+        if not shown:
+            return None
+        try:
+            if len(shown) > 1:
+                raise IdentityRefused("duplicate_header", "proxy-authorization came twice")
+            doors = self._everybody if issuers is None else self._doors_of(issuers)
+            token = proxy_token(shown[0])
+            if not looks_signed(token):
+                raise IdentityRefused("invalid_token", "no token in proxy-authorization")
+            riders = doors.by_header.get(AUTHORIZATION, ()) + doors.by_header.get(PROXY_AUTHORIZATION, ())
+            one = Presented(PROXY_AUTHORIZATION, b"Bearer " + token, token, riders)
+            found = await self._one(one, issuers, now)
+            assert found is not None  # only in a key's header a token may be nobody's
+        except IdentityRefused as refused:
+            self.refusals[refused.code] += 1
+            raise
+        return found
 
     def certificate(
         self, der_chain: Sequence[bytes], *, issuers: frozenset[str] | None = None, now: float
@@ -302,7 +339,8 @@ class Verifier:
         await asyncio.gather(*(keys.stop() for keys in self._keys.values()))
 
 
-def _same_person(one: Principal, other: Principal) -> bool:
+def same_person(one: Principal, other: Principal) -> bool:
+    """Are these the same person, whoever vouches for them?"""
     if one.email is not None and other.email is not None:
         return one.email == other.email
     return (one.issuer, one.subject) == (other.issuer, other.subject)

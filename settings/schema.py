@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from exchange.call import Operation
 from settings.credentials import ProviderCredentials
 from settings.domains import domain_problem
+from settings.hosts import Hosts, host_pattern
 from settings.issuers import IssuerSettings, issuer_problems
 from settings.sealing import Seal
 from settings.units import Duration, Share, Size
@@ -36,6 +37,14 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 class Address(_Section):
@@ -88,9 +97,11 @@ def _listeners(given: object) -> object:
 
 
 class Provider(ProviderCredentials):
-    """One provider of an API: where it is, which dialect it speaks, with which key we call it."""
+    """One provider of an API: where it is, which dialect it speaks, with which key we call it. `hosts` are the names
+    under which callers of the forward mode know it; left out, that of its upstream."""
 
     upstream: str
+    hosts: tuple[str, ...] | None = None
     dialect: Dialect | None = None
     insecure_upstream: bool = False
     safety_identifier: bool = False
@@ -107,6 +118,26 @@ class Provider(ProviderCredentials):
         if not usable or url.query or url.fragment or url.username:
             raise ValueError("is not an address. Write https://host, with a port and a path where needed")
         return given.rstrip("/")
+
+    @field_validator("hosts")
+    @classmethod
+    def _names(cls, given: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if given is None:
+            return None
+        if any("*" in one for one in given):
+            raise ValueError("has a pattern among its hosts. Name each: a certificate is made for it, and a key sent")
+        return tuple(host_pattern(one) for one in given)
+
+    @property
+    def known_by(self) -> tuple[str, ...]:
+        """The hosts whose requests are this provider's, in forward mode. An address is no name and counts for none."""
+        if self.hosts is not None:
+            return self.hosts
+        host = (urlsplit(self.upstream).hostname or "").removesuffix(".")
+        try:
+            return (host_pattern(host),) if not _is_address(host) else ()
+        except ValueError:
+            return ()  # localhost, or a name without a domain
 
     @model_validator(mode="after")
     def _plain_only_on_loopback(self) -> Self:
@@ -258,6 +289,7 @@ class Settings(_Section):
     lane: Literal["express", "mitm"] = "express"
     drain_s: Annotated[float, Field(ge=0)] = 10.0
     providers: dict[str, Provider] = Field(default=_DEFAULT_PROVIDERS, validate_default=True, min_length=1)
+    hosts: Hosts = Hosts()
     identity: Identity = Identity()
     policies: Policies = Policies()
     storage: Storage = Storage()
@@ -308,6 +340,12 @@ class Settings(_Section):
             for i, issuer in enumerate(self.identity.issuers)
             if issuer.kind == "mtls"
             and not any(one.tls and (one.issuers is None or issuer.name in one.issuers) for one in self.listen)
+        ]
+        named = [(host, name) for name, provider in self.providers.items() for host in provider.hosts or ()]
+        problems += [
+            f"providers.{name}.hosts names {host}, which is providers.{other}'s already. A host is one provider's"
+            for i, (host, name) in enumerate(named)
+            if (other := dict(named[:i]).get(host)) is not None
         ]
         rules = {rule.name for rule in self.policies.rules}
         problems += [

@@ -54,7 +54,7 @@ def test_every_setting_stands_in_the_settings_file() -> None:
     text = (ROOT / "config.yaml").read_text(encoding="utf-8")
     sections: list[type[BaseModel]] = [
         Settings,
-        *(type(getattr(Settings(), n)) for n in ("identity", "policies", "storage", "limits", "timeouts")),
+        *(type(getattr(Settings(), n)) for n in ("hosts", "identity", "policies", "storage", "limits", "timeouts")),
     ]
 
     missing = [field for section in sections for field in section.model_fields if f"{field}:" not in text]
@@ -173,3 +173,40 @@ def test_what_could_not_work_is_said_at_the_start(tmp_path: Path, written: str, 
     file.touch()
 
     assert said in "\n".join(problems(written.replace("{file}", str(file)).replace("{{", "{").replace("}}", "}")))
+
+
+def test_a_provider_is_known_by_its_upstream_unless_hosts_say_otherwise() -> None:
+    settings = parse_settings(
+        """
+        providers:
+          openai: {upstream: "http://127.0.0.1:9", hosts: [API.openai.com]}
+          groq: {dialect: openai, upstream: https://api.groq.com/openai}
+          ollama: {dialect: ollama, upstream: "http://localhost:11434"}
+          other: {dialect: openai, upstream: "http://127.0.0.1:9"}
+        """
+    )
+
+    assert {name: one.known_by for name, one in settings.providers.items()} == {
+        "openai": ("api.openai.com",), "groq": ("api.groq.com",), "ollama": (), "other": (),
+    }  # fmt: skip
+
+
+def test_a_host_is_one_providers_and_no_pattern() -> None:
+    said = problems("providers: {a: {dialect: openai, upstream: https://a.example, hosts: ['*.example.com']}}")
+    assert "Name each" in said[0]
+    said = problems(
+        """
+        providers:
+          a: {dialect: openai, upstream: https://a.example, hosts: [x.example]}
+          b: {dialect: openai, upstream: https://b.example, hosts: [x.example]}
+        """
+    )
+    assert said == ["providers.b.hosts names x.example, which is providers.a's already. A host is one provider's"]
+
+
+def test_hosts_that_are_no_hosts_are_said() -> None:
+    said = problems("hosts: {rules: [{host: 'https://x.example/', then: pass}], addresses: [10.0.0.0/33], ports: [0]}")
+
+    assert len(said) == 3
+    assert "is no host" in said[0] + said[1] + said[2]
+    assert "no network" in said[0] + said[1] + said[2]
