@@ -25,8 +25,11 @@ from rich.table import Table
 
 from exchange.principal import Principal
 from recording.recorder import Recorder
+from settings.sealing import MasterKeySource, Seal
 from storage.journal.rows import Arrivals, Closing, Intent, ReplyHead
 from storage.journal.writing import Journal
+from storage.sealing.keyring import new_key
+from storage.sealing.master import master_keys, written
 
 HEAD = ReplyHead(200, "text/event-stream", None, "req_1")
 NOUNS = [
@@ -133,9 +136,10 @@ def short(rnd: random.Random, count: int) -> Iterator[tuple[bytes, bytes]]:
         yield json.dumps(request, ensure_ascii=False).encode(), _stream(next(text)[:80], rnd)
 
 
-async def journaled(folder: Path, exchanges: list[tuple[int, bytes, bytes]]) -> None:
+async def journaled(folder: Path, exchanges: list[tuple[int, bytes, bytes]], seal: Seal | None) -> None:
     """Puts (person, request, reply) into a journal, as a worker would."""
-    journal = Journal(folder, durable=False, file_limit=64 << 20, limit=1 << 40)
+    masters = master_keys(seal) if seal else None
+    journal = Journal(folder, durable=False, file_limit=64 << 20, limit=1 << 40, masters=masters)
     for i, (person, request, reply) in enumerate(exchanges):
         id_ = bytes(uuid_utils.uuid7().bytes)
         who = Principal(f"person-{person}", f"person-{person}@example.com", "example.com", "own")
@@ -160,9 +164,9 @@ def _closing(reply: bytes, at: list[int]) -> Closing:
     return Closing("response_ended", 200, HEAD, Arrivals(at, lengths), len(reply), False, None, 300, 40_000, at[-1])
 
 
-def record(folder: Path, total: int, what: str, console: Console) -> float:
+def record(folder: Path, total: int, what: str, console: Console, seal: Seal | None) -> float:
     """Let the recorder store it all; returns exchanges per second of its processor time."""
-    recorder = Recorder(folder)
+    recorder = Recorder(folder, seal=seal)
     began, done = time.process_time(), 0
     for _ in track(range(1000), description=what, console=console, total=None, transient=True):
         step = recorder.step()
@@ -203,8 +207,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--conversations", type=int, default=40)
     parser.add_argument("--short", type=int, default=5000, help="number of short exchanges for the rate")
+    parser.add_argument("--seal", choices=["keyed", "plain", "off"], help="seal the content, with this index")
     args = parser.parse_args()
     console, rnd = Console(), random.Random(7)
+    os.environ["BENCHMARK_KEY"] = written(new_key())
+    seal = Seal(key=MasterKeySource(env="BENCHMARK_KEY"), index=args.seal) if args.seal else None
     # Conversations go on side by side, each person with their own.
     people = [(i, list(each)) for i, each in enumerate(conversations(args.conversations, rnd))]
     rounds = max(len(each) for _, each in people)
@@ -212,18 +219,21 @@ def main() -> None:
     count = len(exchanges)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        asyncio.run(journaled(folder, exchanges))
-        long_rate = record(folder, count, "recording conversations", console)
+        asyncio.run(journaled(folder, exchanges, seal))
+        long_rate = record(folder, count, "recording conversations", console, seal)
         ours = sizes(folder)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        asyncio.run(journaled(folder, [(i % 50, *each) for i, each in enumerate(short(rnd, args.short))]))
-        short_rate = record(folder, args.short, "recording short exchanges", console)
+        asyncio.run(journaled(folder, [(i % 50, *each) for i, each in enumerate(short(rnd, args.short))], seal))
+        short_rate = record(folder, args.short, "recording short exchanges", console, seal)
     compressor = zstandard.ZstdCompressor(level=3)
     naive = sum(len(request) for _, request, _ in exchanges)
     packed = sum(len(compressor.compress(request)) for _, request, _ in exchanges)
     streams = sum(len(reply) for *_, reply in exchanges)
-    table = Table(title=f"{count} exchanges of {args.conversations} conversations", title_justify="left")
+    table = Table(
+        title=f"{count} exchanges of {args.conversations} conversations, {f'sealed, index {args.seal}' if seal else 'not sealed'}",
+        title_justify="left",
+    )
     table.add_column("what")
     table.add_column("bytes per exchange", justify="right")
     for what, total in [
