@@ -2,6 +2,9 @@
 
 from typing import Protocol
 
+from lanes.express.chunks import ChunkWalk
+from lanes.express.head import ReplyHead
+
 
 class Walk(Protocol):
     """See ChunkWalk for what the names promise."""
@@ -53,3 +56,12 @@ class UntilClose:
 
     def feed(self, data: bytes) -> list[bytes]:
         return [data]
+
+
+def walk_for(head: ReplyHead, *, bodiless: bool) -> Walk:
+    """How a reply's body is found (RFC 9112 §6.3). `bodiless`: a reply to HEAD, a 204 or a 304."""
+    if bodiless:
+        return SizedWalk(0)
+    if head.chunked:
+        return ChunkWalk()
+    return SizedWalk(head.length) if head.length is not None else UntilClose()

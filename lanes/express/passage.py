@@ -376,7 +376,9 @@ class Passage:
 
     def _leave(self, keep: bool) -> None:
         self.flow.live = False
-        self.caller.finished(keep, expected=not self._head.keep and self._head.fault is None)
+        # A caller knows of the end that was to come: it asked for it, or the close is the end of the reply.
+        expected = (not self._head.keep and self._head.fault is None) or self._kind == "until_close"
+        self.caller.finished(keep, expected=expected)
 
     # -- hooks that wait ---------------------------------------------------------------------------------------------
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 from mitmproxy.connection import Client, ConnectionState, Server
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from lanes.express.bodies import SizedWalk, UntilClose, Walk
-from lanes.express.chunks import ChunkProblem, ChunkWalk
+from lanes.express.bodies import SizedWalk, UntilClose, Walk, walk_for
+from lanes.express.chunks import ChunkProblem
 from lanes.express.delivery import ReplyTooLarge
 from lanes.express.framing import BrokenFraming
 from lanes.express.head import HeadProblem, parse_reply
@@ -169,14 +169,8 @@ class Upstream(asyncio.Protocol):
             return
         self._reusable = head.keep
         bodiless = head.status in BODILESS or passage.method == b"HEAD"
-        if bodiless:
-            walk: Walk = SizedWalk(0)
-        elif head.chunked:
-            walk = ChunkWalk()
-        elif head.length is not None:
-            walk = SizedWalk(head.length)
-        else:
-            walk = UntilClose()
+        walk = walk_for(head, bodiless=bodiless)
+        if isinstance(walk, UntilClose):
             self._reusable = False
         self._walk = walk
         self._on_data = self._body

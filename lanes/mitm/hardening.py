@@ -5,22 +5,28 @@ would have to offer for it to go; tests/attacks/test_canaries.py fails when one 
 
 CallerConnection   Heads without bounds in size, number of lines and time; request trailers crash (#2474); a body is
                    read before anybody may say no, and `100 Continue` is sent to a request that will be refused; a
-                   connection closed while the peer still sends is neither read nor ended. Heads and bodies are read by
-                   the express lane's own readers instead, so that both lanes judge the same bytes.
+                   connection closed while the peer still sends is neither read nor ended. Heads and bodies are read,
+                   and answers written, by the express lane's own code instead: both lanes judge the same bytes.
                    It could go with: limits and deadlines as options, a hook that refuses before the body, a closing
                    that lingers (RFC 9112 §9.6), trailers.
-CheckpointStream   `requestheaders` cannot answer; errors are told in HTML with the resolver's words; an unasked `101`
-                   opens a tunnel. It could go with: an answer set in `requestheaders` that is final, a hook for what
-                   errors look like, an option that refuses 101.
-ProviderConnection Interim replies (RFC 9110 §15.2) are taken for the reply, a reply's trailers crash, its head is not
-                   bounded. It could go with: those three fixed.
+CheckpointStream   `requestheaders` cannot answer; errors are told in HTML with the resolver's words; a refused key
+                   cannot be replaced. It could go with: an answer set in `requestheaders` that is final, a hook for
+                   what errors look like, one that sends a request again.
+ProviderConnection Heads are read leniently and without bounds, interim replies (RFC 9110 §15.2) are taken for the
+                   reply, trailers crash, an unasked `101` opens a tunnel. Replies, too, are read by the express lane's
+                   code.
+                   It could go with: a strict reader, and those fixed.
 CheckpointHandler  Nothing stops a caller who sends ahead while a hook waits; no deadline on connecting; half-closing
-                   TLS raises. It could go with: back-pressure from layers, a connect timeout.
+                   TLS raises; a reset looks like an end. It could go with: back-pressure from layers, a connect
+                   timeout, an event that says how a connection ended.
 CheckpointTop      `NextLayer` guesses the protocol from the first bytes, with raw TCP among the guesses. It could go
                    with: a reverse mode that is HTTP and nothing else.
 """
 
 import asyncio
+import logging
+import socket
+import struct
 import time
 from dataclasses import dataclass
 from typing import Any, Final
@@ -34,16 +40,22 @@ from mitmproxy.proxy.layers.http import _base, _events, _hooks, _http1
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
 
 from lanes import pinned
-from lanes.express.head import HeadProblem, RequestHead, parse_request
+from lanes.express.bodies import UntilClose, Walk, walk_for
+from lanes.express.chunks import ChunkProblem
+from lanes.express.framing import Kind
+from lanes.express.head import HeadProblem, RequestHead, parse_reply, parse_request
 from lanes.express.request_body import RequestBody
-from lanes.express.writing import whole_message
+from lanes.express.writing import BODILESS, announced_length, reply_head, request_message, whole_message
 from lanes.mitm.keeper import Keeper
+
+log = logging.getLogger(__name__)
 
 type Commands = layer.CommandGenerator[None]
 
 TIMED_OUT: Final = "Upstream timed out: no byte for too long"
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-_REPLY_HEAD_BYTES: Final = 256 << 10
+_RESET: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER on, for no time: close sends RST (socket(7))."""
 
 
 @dataclass
@@ -57,10 +69,37 @@ class BodyWanted(_base.HttpEvent):
 
 
 @dataclass
+class Body(_base.HttpEvent):
+    """From the caller's connection to the stream: the request's body, whole."""
+
+    data: bytes
+
+
+@dataclass
 class Fault(_base.HttpEvent):
     """From the caller's connection to the stream: refuse with this code of exchange.decision.CODES."""
 
     code: str
+
+
+@dataclass
+class Whole(_base.HttpEvent):
+    """From the stream to the caller's connection: an answer that is all here."""
+
+    response: http.Response
+
+
+@dataclass
+class Message(_base.HttpEvent):
+    """From the stream to the upstream's connection: a request, in its very bytes."""
+
+    method: bytes
+    data: bytes
+
+
+@dataclass
+class Forget(_base.HttpEvent):
+    """From the stream to the upstream's connection: what still comes is not wanted."""
 
 
 def install() -> None:
@@ -70,7 +109,7 @@ def install() -> None:
         UnknownVersion: this is not the line of mitmproxy whose internals were read.
     """
     pinned.check_version()
-    http_layers.Http1Client = ProviderConnection  # type: ignore[attr-defined] # the name that HttpClient looks up
+    http_layers.Http1Client = ProviderConnection  # type: ignore[assignment,attr-defined] # the name that HttpClient looks up
 
 
 class CallerConnection(_http1.Http1Server):
@@ -85,6 +124,9 @@ class CallerConnection(_http1.Http1Server):
         self._begun = False  # some of a head is here
         self._dropped = 0
         self._last = False  # no request can follow on this connection
+        self._kind: Kind | None = None  # how the answer ends; None: nothing of it was said
+        self.must_reset = False
+        """When the connection is closed, the caller is to see that it was not the end."""
 
     # -- deadlines and bounds, asked by the handler -----------------------------------------------------------------
 
@@ -117,9 +159,9 @@ class CallerConnection(_http1.Http1Server):
             if self.buf:
                 yield from self._fault("header_timeout")
             else:
-                yield commands.CloseConnection(self.conn)
+                yield from self._close()
         elif isinstance(event, events.ConnectionClosed):
-            yield commands.CloseConnection(self.conn)
+            yield from self._close()
         else:
             yield from self._read_head(bytes(self.buf))
 
@@ -146,8 +188,7 @@ class CallerConnection(_http1.Http1Server):
         self._head = head
         self._begun = False
         self.state = self.hold
-        self.request = self._request(head)
-        yield ReceiveHttp(_events.RequestHeaders(self.stream_id, self.request, end_stream=False))
+        yield ReceiveHttp(_events.RequestHeaders(self.stream_id, self._request(head), end_stream=False))
 
     def hold(self, event: events.Event) -> Commands:
         """The head is being judged, or was refused: what follows waits in the buffer, bounded by the handler."""
@@ -174,26 +215,30 @@ class CallerConnection(_http1.Http1Server):
         self._dropped += len(self.buf)
         self._keep(b"")
         if isinstance(event, events.ConnectionClosed) or self._dropped > self._keeper.limits.linger_bytes:
-            self.state = self.done
-            yield commands.CloseConnection(self.conn)
+            yield from self._close()
 
     # -- what goes out ----------------------------------------------------------------------------------------------
 
     def send(self, event: _base.HttpEvent) -> Commands:
         if isinstance(event, BodyWanted):
             yield from self._want_body()
+        elif isinstance(event, Whole):
+            yield from self._say(event.response)
         elif isinstance(event, _events.ResponseHeaders):
-            response = self._for_this_connection(event.response)
-            yield from super().send(_events.ResponseHeaders(event.stream_id, response, event.end_stream))
+            yield from self._begin(event.response)
         elif isinstance(event, _events.ResponseData):
-            if self._head is None or self._head.method != b"HEAD":  # an answer of ours to HEAD has no body either
-                yield from super().send(event)
+            chunked = self._kind == "chunked"
+            yield commands.SendData(
+                self.conn, b"%x\r\n%b\r\n" % (len(event.data), event.data) if chunked else event.data
+            )
         elif isinstance(event, _events.ResponseEndOfMessage):
-            yield from self._finish(event)
+            if self._kind == "chunked":
+                yield commands.SendData(self.conn, b"0\r\n\r\n")
+            yield from self._finish()
         elif isinstance(event, _events.ResponseProtocolError):
             yield from self._break_off(event)
         else:
-            yield from super().send(event)
+            raise TypeError(f"No part of an answer: {event}")
 
     def _want_body(self) -> Commands:
         head, limits = self._known_head(), self._keeper.limits
@@ -223,10 +268,8 @@ class CallerConnection(_http1.Http1Server):
         elif body.whole is not None:
             self._body = None
             self._keep(body.rest)
-            if body.whole:
-                yield ReceiveHttp(_events.RequestData(self.stream_id, body.whole))
-            yield ReceiveHttp(_events.RequestEndOfMessage(self.stream_id))
-            yield from self.mark_done(request=True)
+            self.state = self.wait
+            yield ReceiveHttp(Body(self.stream_id, body.whole))
 
     def _turn_away(self, code: str) -> Commands:
         """Refuse amid a body: from here on what comes is dropped, whatever the hooks of the refusal wait for."""
@@ -240,42 +283,80 @@ class CallerConnection(_http1.Http1Server):
         yield commands.SendData(self.conn, whole_message(self._keeper.refusal(code), b"", close=True))
         yield from self._linger()
 
-    def _for_this_connection(self, response: http.Response) -> http.Response:
-        self._last = not (self._known_head().keep and not self._keeper.draining and self._skip_body())
-        if not self._last:
-            return response
-        response = response.copy()  # a refusal may be shared by many
-        response.headers["connection"] = "close"
-        return response
+    def _say(self, response: http.Response) -> Commands:
+        head = self._known_head()
+        self._last = not self._may_keep()
+        try:
+            message = whole_message(response, head.method, close=self._last)
+        except HeadProblem:
+            log.error("What the addons left of a response cannot be sent.")
+            self._last = True
+            message = whole_message(self._keeper.refusal("checkpoint_error"), head.method, close=True)
+        self._kind = "sized"
+        yield commands.SendData(self.conn, message)
+        yield from self._finish()
+
+    def _begin(self, response: http.Response) -> Commands:
+        """The head of a reply whose body follows. HEAD, 204 and 304 have none (RFC 9112 §6.3)."""
+        head = self._known_head()
+        status, length = response.status_code, announced_length(response)
+        kind: Kind = "sized"
+        if status in BODILESS or head.method == b"HEAD":
+            length = length if status != 204 else None
+        elif "transfer-encoding" in response.headers:
+            kind, length = ("chunked" if head.version == b"HTTP/1.1" else "until_close"), None
+        elif length is None:
+            kind = "until_close"
+        self._last = kind == "until_close" or not self._may_keep()
+        self._kind = kind
+        try:
+            raw = reply_head(response, length, chunked=kind == "chunked", close=self._last)
+        except HeadProblem:
+            yield from self._gone("Checkpoint failed: what the addons left of a reply cannot be sent")
+            return
+        yield commands.SendData(self.conn, raw)
+
+    def _may_keep(self) -> bool:
+        return self._known_head().keep and not self._keeper.draining and self._skip_body()
 
     def _skip_body(self) -> bool:
         """Before an answer that did not wait for the body: is the connection at the next request all the same?"""
+        if self.state == self.wait:
+            return True
         head = self._known_head()
         length = head.length or 0
-        if self.request_done:
-            return True
         if self.state != self.hold or head.chunked or head.fault is not None or len(self.buf) < length:
             return False
         self._keep(bytes(self.buf)[length:])
-        self.request_done = True
+        self.state = self.wait
         return True
 
-    def _finish(self, event: _events.ResponseEndOfMessage) -> Commands:
+    def _finish(self) -> Commands:
+        """The answer is all written."""
         self._since = self._keeper.now()
         if not self._last:
-            yield from super().send(event)
-            return
-        response = self.response
-        if response is not None and "chunked" in response.headers.get("transfer-encoding", "").lower():
-            yield commands.SendData(self.conn, b"0\r\n\r\n")
-        yield from self._linger()
+            self._head = self._kind = None
+            self.stream_id += 2
+            self.state = self.read_headers
+            if self.buf:
+                yield from self._read_head(bytes(self.buf))
+        elif self.state == self.wait and not self.buf:
+            yield from self._close()
+        else:
+            yield from self._linger()
 
     def _break_off(self, event: _events.ResponseProtocolError) -> Commands:
         if not self.conn.state & connection.ConnectionState.CAN_WRITE:
             return
-        if self.response is None and event.code.http_status_code() is not None:
+        if self._kind is None and event.code.http_status_code() is not None:
             yield from self._fault("upstream_unreachable")
         else:
+            self.must_reset = self._kind == "until_close"  # a mere close would look like the end
+            yield from self._close()
+
+    def _close(self) -> Commands:
+        self.state = self.done
+        if self.conn.state is not connection.ConnectionState.CLOSED:
             yield commands.CloseConnection(self.conn)
 
     def _linger(self) -> Commands:
@@ -286,12 +367,10 @@ class CallerConnection(_http1.Http1Server):
         self.state = self.discard
         yield commands.CloseTcpConnection(self.conn, half_close=True)
 
-    def _gone(self) -> Commands:
-        self.state = self.done
-        if self.conn.state is not connection.ConnectionState.CLOSED:
-            yield commands.CloseConnection(self.conn)
+    def _gone(self, why: str = "Client disconnected.") -> Commands:
+        yield from self._close()
         code = _events.ErrorCode.CLIENT_DISCONNECTED
-        yield ReceiveHttp(_events.RequestProtocolError(self.stream_id, "Client disconnected.", code))
+        yield ReceiveHttp(_events.RequestProtocolError(self.stream_id, why, code))
 
     # -- small things -----------------------------------------------------------------------------------------------
 
@@ -331,9 +410,13 @@ class CheckpointStream(http_layers.HttpStream):
     def __init__(self, context: Context, stream_id: int, keeper: Keeper) -> None:
         super().__init__(context, stream_id)
         self._keeper = keeper
+        self._sent_again = False
 
     def _handle_event(self, event: events.Event) -> Commands:
-        if not isinstance(event, Fault):
+        if isinstance(event, Body):
+            if self.client_state != self.state_errored:
+                yield from self._judge(event.data)
+        elif not isinstance(event, Fault):
             yield from super()._handle_event(event)
         elif event.code == "upstream_timeout":
             yield from self._give_up(TIMED_OUT)
@@ -354,11 +437,46 @@ class CheckpointStream(http_layers.HttpStream):
         self.server_state = self.state_wait_for_response_headers
         yield http_layers.SendHttp(BodyWanted(self.stream_id), self.context.client)
 
-    def state_wait_for_response_headers(self, event: _events.ResponseHeaders) -> Commands:
-        if event.response.status_code == 101:
-            yield from self._give_up("Upstream switched protocols, which it was not asked to")
+    def _judge(self, body: bytes) -> Commands:
+        data = self.flow.request.data
+        data.content = body
+        data.timestamp_end = time.time()
+        self.client_state = self.state_done
+        yield _hooks.HttpRequestHook(self.flow)
+        if (yield from self.check_killed(True)):
+            return
+        if self.flow.response is not None:
+            yield from self._answer()
         else:
-            yield from super().state_wait_for_response_headers(event)
+            yield from self._forward()
+
+    def _forward(self) -> Commands:
+        try:
+            message = request_message(self.flow.request)
+        except HeadProblem as problem:
+            log.info("A request cannot be sent as it is: %s", problem.code)
+            self._keeper.refuse(self.flow, problem.code)
+            yield from self._answer()
+            return
+        if (yield from self.make_server_connection()):
+            method = self.flow.request.data.method
+            yield http_layers.SendHttp(Message(self.stream_id, method, message), self.context.server)
+
+    def state_wait_for_response_headers(self, event: _events.ResponseHeaders) -> Commands:
+        if event.response.status_code == 401 and not self._sent_again and self._keeper.again(self.flow):
+            # Once. The answer to the first is nobody's, nor is its connection used again.
+            self._sent_again = True
+            yield http_layers.SendHttp(Forget(self.stream_id), self.context.server)
+            yield from self._forward()
+            return
+        self.flow.response = event.response
+        yield _hooks.HttpResponseHeadersHook(self.flow)
+        if (yield from self.check_killed(True)):
+            return
+        if self.flow.response.stream and not event.end_stream:
+            yield from self.start_response_stream()
+        else:
+            self.server_state = self.state_consume_response_body
 
     def handle_protocol_error(self, event: _events.RequestProtocolError | _events.ResponseProtocolError) -> Commands:
         told_nothing = self.client_state != self.state_errored and self.server_state in (
@@ -393,42 +511,111 @@ class CheckpointStream(http_layers.HttpStream):
         yield from self._tell()
 
     def _tell(self) -> Commands:
-        response, caller = self.flow.response, self.context.client
-        assert response is not None
-        content = response.raw_content
-        yield http_layers.SendHttp(_events.ResponseHeaders(self.stream_id, response, not content), caller)
-        if content:
-            yield http_layers.SendHttp(_events.ResponseData(self.stream_id, content), caller)
+        assert self.flow.response is not None
         self.flow.live = False
         yield http_layers.DropStream(self.stream_id)
-        yield http_layers.SendHttp(_events.ResponseEndOfMessage(self.stream_id), caller)
+        yield http_layers.SendHttp(Whole(self.stream_id, self.flow.response), self.context.client)
 
 
-class ProviderConnection(_http1.Http1Client):
-    """An upstream's side: interim replies are passed over, trailers dropped, heads bounded."""
+class ProviderConnection(_base.HttpConnection):
+    """An upstream's side: requests go out as they are given; replies are read strictly, one at a time."""
 
-    def read_headers(self, event: events.ConnectionEvent) -> Commands:
-        while isinstance(event, events.DataReceived) and self._is_interim():
-            self.buf.maybe_extract_lines()
-        if isinstance(event, events.DataReceived) and len(self.buf) > _REPLY_HEAD_BYTES and self.stream_id is not None:
-            yield commands.CloseConnection(self.conn)
-            code = _events.ErrorCode.GENERIC_SERVER_ERROR
-            why = "Upstream disconnected: the head of its reply is too large"
-            yield ReceiveHttp(_events.ResponseProtocolError(self.stream_id, why, code))
-            return
-        yield from super().read_headers(event)
+    def __init__(self, context: Context) -> None:
+        super().__init__(context, context.server)
+        self._top = next(one for one in context.layers if isinstance(one, CheckpointTop))
+        self._stream: int | None = None  # whose reply is due
+        self._method = b""
+        self._buffer = b""
+        self._walk: Walk | None = None  # None: its head is due
+        self._keep = False
 
-    def _is_interim(self) -> bool:
-        data = bytes(self.buf)
-        return data[:10] in (b"HTTP/1.1 1", b"HTTP/1.0 1") and data[9:12] != b"101" and b"\r\n\r\n" in data
+    def _handle_event(self, event: events.Event) -> Commands:
+        if isinstance(event, Message):
+            self._stream, self._method, self._buffer, self._walk = event.stream_id, event.method, b"", None
+            yield commands.SendData(self.conn, event.data)
+        elif isinstance(event, (Forget, _events.RequestProtocolError)):
+            yield from self._abandon()
+        elif isinstance(event, events.ConnectionClosed):
+            yield from self._closed()
+        elif isinstance(event, events.DataReceived):
+            if self._stream is None:
+                yield from self._abandon()  # it said something unasked
+            elif self._walk is None:
+                yield from self._head(self._stream, self._buffer + event.data)
+            else:
+                yield from self._reply_body(self._stream, self._walk, event.data)
 
-    def read_body(self, event: events.Event) -> Commands:
+    def _head(self, stream: int, data: bytes) -> Commands:
+        at = 0
+        while True:
+            end = data.find(b"\r\n\r\n", at)
+            if end < 0:
+                self._buffer = data[at:]
+                if len(self._buffer) > self._top.keeper.limits.reply_head_bytes:
+                    yield from self._broken(stream, "its reply's head is too large")
+                return
+            try:
+                head = parse_reply(data[at:end])
+            except HeadProblem:
+                yield from self._broken(stream, "its reply's head cannot be read")
+                return
+            if head.status == 101:
+                yield from self._broken(stream, "it switched protocols unasked")
+                return
+            if head.status >= 200:
+                break
+            at = end + 4  # an interim reply; the final one follows
+        walk = self._walk = walk_for(head, bodiless=head.status in BODILESS or self._method == b"HEAD")
+        self._keep = head.keep and not isinstance(walk, UntilClose)
+        response = pinned.response(head.version, head.status, head.reason, head.fields, time.time())
+        yield ReceiveHttp(_events.ResponseHeaders(stream, response, end_stream=walk.end == 0))
+        if self._stream is None:
+            return  # not wanted after all
+        rest = data[end + 4 :]
+        if walk.end == 0:
+            yield from self._ended(stream, rest)
+        elif rest:
+            yield from self._reply_body(stream, walk, rest)
+
+    def _reply_body(self, stream: int, walk: Walk, data: bytes) -> Commands:
         try:
-            yield from super().read_body(event)
-        except NotImplementedError:  # how 12.2 meets trailers; the body before them is whole
-            assert self.stream_id is not None
-            yield ReceiveHttp(_events.ResponseEndOfMessage(self.stream_id))
-            yield from self.mark_done(response=True)
+            pieces = walk.feed(data)
+        except ChunkProblem as problem:
+            for piece in problem.pieces:  # what came before the fault is the caller's, and on record
+                yield ReceiveHttp(_events.ResponseData(stream, piece))
+            yield from self._broken(stream, str(problem))
+            return
+        for piece in pieces:
+            yield ReceiveHttp(_events.ResponseData(stream, piece))
+        if walk.end >= 0:
+            yield from self._ended(stream, data[walk.end :])
+
+    def _ended(self, stream: int, rest: bytes) -> Commands:
+        self._stream = None
+        if rest or not self._keep:  # more than a reply: this connection has no next
+            yield from self._abandon()
+        yield ReceiveHttp(_events.ResponseEndOfMessage(stream))
+
+    def _closed(self) -> Commands:
+        stream = self._stream
+        yield from self._abandon()
+        if stream is None:
+            return
+        if isinstance(self._walk, UntilClose) and self.conn not in self._top.broken:
+            yield ReceiveHttp(_events.ResponseEndOfMessage(stream))
+        else:
+            yield from self._broken(stream, None)
+
+    def _broken(self, stream: int, why: str | None) -> Commands:
+        yield from self._abandon()
+        said = f"Upstream disconnected: {why}" if why else "Upstream disconnected"
+        code = _events.ErrorCode.GENERIC_SERVER_ERROR
+        yield ReceiveHttp(_events.ResponseProtocolError(stream, said, code))
+
+    def _abandon(self) -> Commands:
+        self._stream = None
+        if self.conn.state is not connection.ConnectionState.CLOSED:
+            yield commands.CloseConnection(self.conn)
 
 
 class CheckpointHttp(http_layers.HttpLayer):
@@ -453,6 +640,9 @@ class CheckpointTop(layer.Layer):
         mode = context.client.proxy_mode
         assert isinstance(mode, mode_specs.ReverseMode)
         context.server.address = mode.address
+        self.keeper = keeper
+        self.broken: set[connection.Connection] = set()
+        """Connections that were reset, not ended."""
         self.http = CheckpointHttp(context, keeper)
 
     def _handle_event(self, event: events.Event) -> Commands:
@@ -470,7 +660,7 @@ class CheckpointHandler(mode_servers.ProxyConnectionHandler):
         self._room = asyncio.Event()
         self._unsent, self._stalled = 0, keeper.now()
         self._late: asyncio.Task[None] | None = None
-        top = CheckpointTop(self.layer.context, keeper)
+        top = self._top = CheckpointTop(self.layer.context, keeper)
         self.layer = top
         self.caller = top.http.caller
 
@@ -480,6 +670,10 @@ class CheckpointHandler(mode_servers.ProxyConnectionHandler):
         await super().handle_connection(connection)
 
     async def server_event(self, event: events.Event) -> None:
+        if isinstance(event, events.ConnectionClosed):
+            io = self.transports.get(event.connection)
+            if io is not None and isinstance(io.reader, asyncio.StreamReader) and io.reader.exception() is not None:
+                self._top.broken.add(event.connection)
         await super().server_event(event)
         if self.caller.is_choked:
             self._room.clear()
@@ -495,6 +689,11 @@ class CheckpointHandler(mode_servers.ProxyConnectionHandler):
     def close_connection(self, connection: connection.Connection, half_close: bool = False) -> None:
         if half_close and not self._writer.can_write_eof():
             return  # TLS: the caller has its answer, and `Connection: close` in it
+        if connection is self.client and self.caller.must_reset:
+            if self._writer.get_extra_info("ssl_object") is not None:
+                self._writer.transport.abort()  # no close_notify: a truncation (RFC 8446 §6.1)
+            else:
+                self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         super().close_connection(connection, half_close)
 
     def sweep(self, now: float) -> None:

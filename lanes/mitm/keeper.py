@@ -22,5 +22,8 @@ class Keeper(Protocol):
     def refuse(self, flow: http.HTTPFlow, code: str) -> None:
         """Sets `flow.response` to the refusal; the `response` or `error` hook follows."""
 
+    def again(self, flow: http.HTTPFlow) -> bool:
+        """The upstream answered 401, and nobody has seen that yet: is `flow.request` to be sent once more?"""
+
     def refusal(self, code: str) -> http.Response:
         """The answer to a fault without a flow: a head that could not be read, or too many connections."""

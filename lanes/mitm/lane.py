@@ -46,8 +46,6 @@ class MitmLane:
         if flow.response is not None:
             return
         data = flow.request.data
-        # What was asked of us has been answered; the provider would answer it once more (RFC 9110 §10.1.1).
-        data.headers.fields = tuple([field for field in data.headers.fields if field[0].lower() != b"expect"])
         self._granted[flow.client_conn.id] = (data.scheme, data.host, data.port)
 
     def server_connect(self, data: ServerConnectionHookData) -> None:

@@ -13,6 +13,7 @@ from tests.attacks.rows import BODY_LIMIT, DENIED, GOOD, Pieces, Row, chunked, p
 
 _JSON = ("invalid_json", "json_not_object", "json_too_deep", "not_utf8", "bom", "media_type_not_supported")
 _ANY_MODEL = ("model_not_allowed", "invalid_json", "lone_surrogate")
+_NO_MODEL = ("model_not_allowed", "bad_model")
 _AUDIO = "POST /v1/audio/transcriptions HTTP/1.1"
 
 
@@ -167,7 +168,7 @@ ROWS: tuple[Row, ...] = (
     Row("G10", "a preamble", _form(b"x\r\n" + _ASK, _FILE), codes=("bad_multipart",)),
     Row("G10", "no end", post(_ASK + _FILE, kind=b"multipart/form-data; boundary=B", line=_AUDIO),
         codes=("bad_multipart",)),
-    *(Row("G11", name, _model(model), (400, 403), ("model_not_allowed",)) for name, model in _MODELS.items()),
+    *(Row("G11", name, _model(model), (400, 403), _NO_MODEL) for name, model in _MODELS.items()),
     Row("G11", "no model", _body('{"messages":[]}'), (400, 403), ("model_not_allowed",)),
     *(
         Row("G12", path, post(line=f"POST {path} HTTP/1.1"), (403,), ("path_not_allowed", "operation_not_allowed",

@@ -79,4 +79,4 @@ ROWS: tuple[Row, ...] = (
         ("missing_identity", "path_not_allowed")),
 )  # fmt: skip
 """E2, E5, E6, E10, E15: forward and transparent modes, which this process does not listen for. E3: HTTP/2, which is not
-offered. E17: test_replies.py. E18: test_upstream_tls.py and the settings, which know no `ssl_insecure`."""
+offered. E17: test_replies.py. E18: tests/journeys/test_processes.py, and the settings, which know no `ssl_insecure`."""

@@ -5,13 +5,15 @@ from typing import Any
 
 import pytest
 from h11._receivebuffer import ReceiveBuffer
-from mitmproxy import connection, http, options
+from mitmproxy import connection, options
 from mitmproxy.proxy import commands, events, layer, mode_servers, server
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http as http_layers
-from mitmproxy.proxy.layers.http import _events, _http1
+from mitmproxy.proxy.layers.http import _base, _events, _http1
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
 
+from lanes.express.door import OpenDoor
+from lanes.express.lane import Lane
 from lanes.mitm import hardening
 from lanes.mitm.mode import CheckpointMode
 
@@ -30,6 +32,7 @@ def stock_client() -> connection.Client:
         (_http1, "make_error_response", "text/html"),
         (http_layers.HttpStream, "state_wait_for_request_headers", "Response.make(100)"),
         (http_layers.HttpStream, "flow_done", "self.context.options.rawtcp"),
+        (http_layers.HttpStream, "check_killed", "self._paused_event_queue"),
         (server.ConnectionHandler, "open_connection", "await asyncio.open_connection("),
         (server.ConnectionHandler, "close_connection", "writer.write_eof()"),
     ],
@@ -45,16 +48,16 @@ def test_what_we_harden_is_still_as_it_was(owner: Any, name: str, words: str) ->
         (
             hardening.CallerConnection,
             _http1.Http1Server,
-            ("send", "read_headers", "read_body", "wait", "done", "mark_done"),
+            ("send", "read_headers", "read_body", "wait", "done"),
         ),
-        (hardening.ProviderConnection, _http1.Http1Client, ("read_headers", "read_body", "mark_done")),
+        (hardening.ProviderConnection, _base.HttpConnection, ("_handle_event",)),
         (
             hardening.CheckpointStream,
             http_layers.HttpStream,
             (
                 "_handle_event", "state_wait_for_request_headers", "state_wait_for_response_headers",
                 "state_consume_request_body", "state_consume_response_body", "state_done", "state_errored",
-                "handle_protocol_error", "check_killed",
+                "start_response_stream", "make_server_connection", "handle_protocol_error", "check_killed",
             ),
         ),
         (hardening.CheckpointHttp, http_layers.HttpLayer, ("_handle_event", "make_stream", "event_to_child")),
@@ -112,12 +115,12 @@ def drive(target: layer.Layer, *happened: events.Event) -> list[commands.Command
     return [command for event in happened for command in target.handle_event(event)]
 
 
-def upstream_side() -> tuple[hardening.ProviderConnection, Context]:
+async def upstream_side() -> tuple[hardening.ProviderConnection, Context]:
     context = Context(stock_client(), options.Options())
+    hardening.CheckpointTop(context, Lane(OpenDoor()))
     context.server.state = connection.ConnectionState.OPEN
     side = hardening.ProviderConnection(context)
-    request = http.Request.make("GET", "http://127.0.0.1/")
-    drive(side, events.Start(), _events.RequestHeaders(1, request, True), _events.RequestEndOfMessage(1))
+    drive(side, events.Start(), hardening.Message(1, b"GET", b"GET / HTTP/1.1\r\n\r\n"))
     return side, context
 
 
@@ -126,8 +129,8 @@ def heard(given: list[commands.Command]) -> list[_events.HttpEvent]:
 
 
 @pytest.mark.parametrize("cut", [0, 10, 30])
-def test_interim_replies_are_not_taken_for_the_reply(cut: int) -> None:
-    side, context = upstream_side()
+async def test_interim_replies_are_not_taken_for_the_reply(cut: int) -> None:
+    side, context = await upstream_side()
     raw = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n"
     given = drive(side, *(events.DataReceived(context.server, part) for part in (raw[:cut], raw[cut:]) if part))
 
@@ -136,16 +139,16 @@ def test_interim_replies_are_not_taken_for_the_reply(cut: int) -> None:
     assert first.response.status_code == 204
 
 
-def test_the_trailers_of_a_reply_do_not_crash_the_connection() -> None:
-    side, context = upstream_side()
+async def test_the_trailers_of_a_reply_do_not_crash_the_connection() -> None:
+    side, context = await upstream_side()
     raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-A: b\r\n\r\n"
     given = heard(drive(side, events.DataReceived(context.server, raw)))
 
     assert [type(event).__name__ for event in given] == ["ResponseHeaders", "ResponseData", "ResponseEndOfMessage"]
 
 
-def test_the_head_of_a_reply_is_bounded() -> None:
-    side, context = upstream_side()
+async def test_the_head_of_a_reply_is_bounded() -> None:
+    side, context = await upstream_side()
     given = drive(side, events.DataReceived(context.server, b"HTTP/1.1 200 OK\r\nX: " + b"a" * (300 << 10)))
 
     (error,) = heard(given)
