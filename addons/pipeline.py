@@ -14,6 +14,7 @@ from addons.safety import safety_identifiers_from
 from addons.tee import StreamTee
 from addons.upstream import UpstreamRouter
 from exchange.principal import Principal
+from identities.revoked import RevokedFile
 from identities.verifier import Verifier, verifier_from
 from policies.rules import rulebook_from
 from settings.schema import Settings
@@ -32,15 +33,16 @@ class Pipeline:
     door: LaneDoor
     journal: Journal
     verifier: Verifier
+    revoked: RevokedFile
     upstreams: Upstreams
 
     async def start(self) -> None:
         """Ready to decide: the keys of the issuers and for the providers are here, or on their way."""
-        await asyncio.gather(self.verifier.start(), self.upstreams.start())
+        await asyncio.gather(self.verifier.start(), self.revoked.start(), self.upstreams.start())
 
     async def stop(self) -> None:
         """Call it when no flow is open any more: what is not in the journal by then is lost."""
-        await asyncio.gather(self.verifier.stop(), self.upstreams.stop())
+        await asyncio.gather(self.verifier.stop(), self.revoked.stop(), self.upstreams.stop())
         self.journal.close()
 
 
@@ -61,6 +63,7 @@ def pipeline_from(settings: Settings) -> Pipeline:
         profile=settings.profile,
         include_subdomains=settings.identity.include_subdomains,
     )
+    revoked = RevokedFile(settings.data_dir, verifier.revoke_listed)
     open_exchanges: OpenExchanges = {}
     journal = Journal(
         settings.data_dir,
@@ -106,4 +109,4 @@ def pipeline_from(settings: Settings) -> Pipeline:
         capture_limit=settings.storage.capture_limit,
     )
     # The gate first: it puts each exchange on the books. The closer last: it takes it off.
-    return Pipeline((gate, tee, closer), LaneDoor(gate, open_exchanges), journal, verifier, upstreams)
+    return Pipeline((gate, tee, closer), LaneDoor(gate, open_exchanges), journal, verifier, revoked, upstreams)

@@ -1,4 +1,4 @@
-"""`sekisho identity`: what the gate would say to somebody who shows these headers."""
+"""`sekisho identity`: what the gate would say to somebody who shows these headers, and who passes no more."""
 
 import asyncio
 import logging
@@ -10,21 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.client_chain import client_chain
 from cli.failure import WrongUse
 from cli.options import AsJson, Config, settings_at
+from cli.revocation import list_revoked, revoke, revoked_now
 
 if TYPE_CHECKING:
     from identities.examination import Examination
     from settings.schema import Listener, Settings
 
-app = typer.Typer(no_args_is_help=True, help="Try out who would pass.")
+app = typer.Typer(no_args_is_help=True, help="Try out who would pass, and say who passes no more.")
 
 _LONGEST = 1 << 20  # characters of standard input
-
-
-@app.callback()
-def identity() -> None:
-    """Try out who would pass."""  # with a callback, a single command keeps its name
 
 
 @app.command("test")
@@ -66,7 +63,7 @@ def try_out(
     if not header and certificate is None:
         raise WrongUse("There is nothing to look at. Name a --header, `--header @-`, or a --certificate")
     fields = [field for given in header or () for field in _fields(given)]
-    chain = _chain(certificate) if certificate is not None else []
+    chain = client_chain(certificate) if certificate is not None else []
     problem, examined = _examined(settings, where, called, fields, chain)
     if as_json:
         _print_json(where, called, problem, examined)
@@ -109,15 +106,6 @@ def _raw(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _chain(path: Path) -> list[bytes]:
-    from identities.certificate import chain_in
-
-    try:
-        return chain_in(path.read_bytes())
-    except ValueError:
-        raise WrongUse(f"{path} holds no certificate. Name a PEM file with the caller's certificate first") from None
-
-
 def _examined(
     settings: "Settings",
     where: "Listener",
@@ -147,7 +135,7 @@ def _examined(
     dialect = settings.providers[called].dialect or "openai"
     counting = None if where.issuers is None else frozenset(where.issuers)
     shown = Shown(fields, KEY_FIELDS[dialect], chain, counting)
-    return problem, asyncio.run(examine(shown, entries, time.time()))
+    return problem, asyncio.run(examine(shown, entries, time.time(), revoked=revoked_now(settings)))
 
 
 def _answer(problem: str | None, examined: "Examination") -> tuple[str, str | None]:
@@ -216,3 +204,7 @@ def _print_json(where: "Listener", called: str, problem: str | None, examined: "
         told = CODES[code]
         found["refused"] = {"code": code, "status": told.status, "message": told.message, "reason": reason}
     write_json(msgspec.json.encode(found))
+
+
+app.command()(revoke)
+app.command("revoked")(list_revoked)

@@ -14,6 +14,7 @@ from identities.keys import FetchedKeys, Keys, KeysUnavailable
 from identities.presented import Presented, doors_of
 from identities.refusal import IdentityRefused
 from identities.remembered import Identified
+from identities.revoked import Revocation
 from identities.token import Unverified, take_apart
 from identities.verifier import verifier_of
 
@@ -38,9 +39,10 @@ class Examination:
     refused: IdentityRefused | None
 
 
-async def examine(shown: Shown, entries: Entries, now: float) -> Examination:
+async def examine(shown: Shown, entries: Entries, now: float, *, revoked: Sequence[Revocation] = ()) -> Examination:
     """Fetches keys for as long as the gate would try, verifies, and stops. `now` is Unix time in seconds."""
     verifier = verifier_of(entries)
+    verifier.revoke_listed(revoked)
     await verifier.start()
     try:
         checks = await _checks(shown, entries, now)

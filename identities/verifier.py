@@ -1,6 +1,7 @@
 """Headers and a client certificate in, the caller's identity out, or why not."""
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,10 @@ from identities.presented import (
 )
 from identities.refusal import IdentityRefused
 from identities.remembered import Identified, Memory, Remembered
+from identities.revoked import Revocation
 from identities.token import EARLY, Proof, Unverified, check_head, principal_from, take_apart
+
+log = logging.getLogger(__name__)
 
 __all__ = ["Identified", "IdentityRefused", "IdentitySettings", "Verifier", "verifier_from"]
 
@@ -66,7 +70,7 @@ class Verifier:
         self._doors: dict[frozenset[str], Doors] = {}
         self._remembered = Remembered(remember)
         self._revoked_tokens: frozenset[str] = frozenset()
-        self._revoked_subjects: frozenset[str] = frozenset()
+        self._revoked_people: frozenset[str] = frozenset()
         self.strip = KEY_HEADERS | SIGNED_HEADERS | UNSIGNED_HEADERS | {issuer.header for issuer in self._issuers}
         self.refusals: Counter[str] = Counter()
         self._early = 0
@@ -150,6 +154,11 @@ class Verifier:
             self.refusals[refused.code] += 1
             if refused.reason.endswith(EARLY):
                 self._early += 1
+                if self._early == _EARLY_TOKENS:
+                    log.warning(
+                        "The last %d tokens that were truly signed were made in our future. Set this machine's clock.",
+                        _EARLY_TOKENS,
+                    )
             raise
         self._early = 0
         return found
@@ -300,15 +309,22 @@ class Verifier:
         return identified
 
     def _check_revoked(self, proof: Proof) -> None:
-        if proof.token_id in self._revoked_tokens or proof.principal.subject in self._revoked_subjects:
-            raise IdentityRefused("invalid_token", "the token or its subject is revoked")
+        if proof.token_id in self._revoked_tokens or _is_one_of(self._revoked_people, proof.principal):
+            raise IdentityRefused("invalid_token", "the token or its person is revoked")
 
-    def revoke(self, *, tokens: frozenset[str] = frozenset(), subjects: frozenset[str] = frozenset()) -> None:
-        """From now on these tokens (by `jti`; certificates by their SHA-256 in hex) and subjects are refused; replaces
-        what was said before."""
-        self._revoked_tokens, self._revoked_subjects = tokens, subjects
+    def revoke(self, *, tokens: frozenset[str] = frozenset(), people: frozenset[str] = frozenset()) -> None:
+        """From now on these tokens (by `jti`; certificates by their SHA-256 in hex) and people (by subject or e-mail
+        address) are refused; replaces what was said before."""
+        self._revoked_tokens, self._revoked_people = tokens, people
         self._remembered.forget(
-            lambda known: known.token_id in tokens or known.identified.principal.subject in subjects
+            lambda known: known.token_id in tokens or _is_one_of(people, known.identified.principal)
+        )
+
+    def revoke_listed(self, listed: Sequence[Revocation]) -> None:
+        """As `revoke`, these."""
+        self.revoke(
+            tokens=frozenset(one.value for one in listed if one.kind == "token"),
+            people=frozenset(one.value for one in listed if one.kind == "person"),
         )
 
     def _doors_of(self, names: frozenset[str]) -> Doors:
@@ -337,6 +353,10 @@ class Verifier:
     async def stop(self) -> None:
         """Ends all background work."""
         await asyncio.gather(*(keys.stop() for keys in self._keys.values()))
+
+
+def _is_one_of(people: frozenset[str], one: Principal) -> bool:
+    return one.subject in people or one.email in people
 
 
 def same_person(one: Principal, other: Principal) -> bool:

@@ -317,7 +317,7 @@ async def test_a_certificate_is_revoked_by_its_fingerprint_or_its_name(tmp_path:
     one.revoke(tokens=frozenset({hashlib.sha256(lost.der).hexdigest()}))
     assert await answer(one, client_chain=shown(lost)) == "invalid_token"
     assert await answer(one, client_chain=shown(kept)) == "ann@example.com"
-    one.revoke(subjects=frozenset({"ann@example.com"}))
+    one.revoke(people=frozenset({"ann@example.com"}))
     assert await answer(one, client_chain=shown(kept)) == "invalid_token"
 
 

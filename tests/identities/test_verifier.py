@@ -168,9 +168,13 @@ async def test_revocation_takes_effect_at_once(tmp_path: Path) -> None:
     assert one.recall([shown], now=NOW) is None
     assert await answer(one, shown) == "invalid_token"
     assert await answer(one, bearer(ANN)) == "ann@example.com"
-    one.revoke(subjects=frozenset({"u-ann"}))
+    one.revoke(people=frozenset({"u-ann"}))
     assert await answer(one, bearer(ANN)) == "invalid_token"
     assert await answer(one, bearer(BOB)) == "bob@example.com"
+    one.revoke(people=frozenset({"bob@example.com"}))
+    assert one.recall([bearer(BOB)], now=NOW) is None
+    assert await answer(one, bearer(BOB)) == "invalid_token"
+    assert await answer(one, bearer(ANN)) == "ann@example.com"
 
 
 def test_headers_that_carry_identity_never_go_upstream(tmp_path: Path) -> None:
@@ -235,12 +239,15 @@ async def test_of_several_entries_the_refusal_that_got_farthest_is_told(tmp_path
     assert one.refusals == {"domain_not_allowed": 1}
 
 
-async def test_b18_a_clock_that_is_behind_is_suspected(tmp_path: Path) -> None:
+async def test_b18_a_clock_that_is_behind_is_suspected(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     one = verifier(tmp_path, corp(tmp_path))
     for _ in range(5):
         assert not one.clock_skew_suspected
+        assert not caplog.messages
         assert await answer(one, bearer(ANN), now=NOW - 600) == "invalid_token"
     assert one.clock_skew_suspected
+    assert await answer(one, bearer(ANN), now=NOW - 600) == "invalid_token"
+    assert [message.endswith("Set this machine's clock.") for message in caplog.messages] == [True], "said once"
     assert await answer(one, bearer(ANN)) == "ann@example.com"
     assert not one.clock_skew_suspected
 

@@ -138,8 +138,8 @@ class Instance:
         """Run a command of the command line on this instance's settings."""
         command, *rest = arguments
         return subprocess.run(
-            [sys.executable, "run_proxy.py", command, *(rest[:1] if command == "token" else []),
-             "--config", str(self.config), *(rest[1:] if command == "token" else rest)],
+            [sys.executable, "run_proxy.py", command, *(rest[:1] if command in ("token", "identity") else []),
+             "--config", str(self.config), *(rest[1:] if command in ("token", "identity") else rest)],
             cwd=ROOT, env=self.environment, capture_output=True, text=True, input=given, timeout=60, check=False,
         )  # fmt: skip
 

@@ -142,3 +142,26 @@ def test_the_record_is_searched_in_japanese_newest_first(gateway: Instance, prov
     assert found("京") == ["京都の紅葉", "東京の天気を教えて"]
     assert found("京都の紅葉") == ["京都の紅葉"]
     assert found("tokyo") == ["weather in Tokyo"]
+
+
+def test_who_is_revoked_is_refused_within_seconds_also_on_an_open_connection(
+    gateway: Instance, provider: Provider
+) -> None:
+    ann, bob = gateway.mint("ann@example.com"), gateway.mint("bob@example.com")
+    with httpx2.Client(base_url=gateway.url, headers={"content-type": "application/json"}) as client:
+
+        def status(token: str) -> int:
+            answer = client.post(
+                "/v1/chat/completions", content=json.dumps(BODY), headers={"authorization": f"Bearer {token}"}
+            )
+            return answer.status_code
+
+        assert (status(ann), status(bob)) == (200, 200)
+        done = gateway.sekisho("identity", "revoke", "--person", "ann@example.com", "--reason", "left")
+        assert done.returncode == 0, done.stderr
+        gateway.wait_until(lambda: status(ann) == 401, 10)
+        forwarded = len(provider.received)
+        assert (status(ann), status(bob)) == (401, 200)
+        assert len(provider.received) == forwarded + 1
+        assert gateway.sekisho("identity", "revoke", "--undo", "--person", "ann@example.com").returncode == 0
+        gateway.wait_until(lambda: status(ann) == 200, 10)

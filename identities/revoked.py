@@ -1,0 +1,166 @@
+"""Who no longer passes, however much time is left: `data_dir/keys/revoked.json`, which every worker looks at.
+
+A person is named by e-mail address or subject, whoever vouches for them; a token by its `jti` (RFC 7519 §4.1.7), a
+client certificate by the SHA-256 of its DER in hex.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from identities.claims import json_object
+from identities.fetching import off_loop
+from identities.private_file import UnusableKey, write_private
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 2.0
+"""How often the file is looked at, in seconds: how long somebody may still pass."""
+
+_READ_S = 5.0
+
+Kind = Literal["person", "token"]
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """`value` names a person or a token, `at` is Unix time in seconds, `reason` is for people."""
+
+    kind: Kind
+    value: str
+    at: int
+    reason: str = ""
+
+
+def revoked_path(data_dir: Path) -> Path:
+    """Where they stand, whether anybody is revoked yet or not."""
+    return data_dir / "keys" / "revoked.json"
+
+
+def revocations(data_dir: Path) -> tuple[Revocation, ...]:
+    """All of them, in the order in which they were said.
+
+    Raises:
+        UnusableKey: the file cannot be read, or holds something else.
+    """
+    path = revoked_path(data_dir)
+    try:
+        found = json_object(path.read_bytes())
+    except FileNotFoundError:
+        return ()
+    except OSError as cannot:
+        raise UnusableKey(f"{path} cannot be read: {cannot.strerror}. Who is revoked must be known") from None
+    listed = found.get("revoked") if found else None
+    if not isinstance(listed, list):
+        raise UnusableKey(f"{path} does not say who is revoked. Restore it, or take it away and revoke again")
+    return tuple(_revocation(path, one) for one in listed)
+
+
+def _revocation(path: Path, given: object) -> Revocation:
+    if isinstance(given, dict):
+        kind, value, at, reason = (given.get(name) for name in ("kind", "value", "at", "reason"))
+        if kind in ("person", "token") and isinstance(value, str) and isinstance(at, int) and isinstance(reason, str):
+            return Revocation(kind, value, at, reason)
+    raise UnusableKey(f"{path} holds an entry that names nobody. Restore it, or take it away and revoke again")
+
+
+def revoke(data_dir: Path, one: Revocation) -> bool:
+    """Workers refuse them within LOOK_S. False: they were revoked already.
+
+    Raises:
+        OSError: the file cannot be written.
+        UnusableKey: as `revocations`.
+    """
+    with _locked(data_dir):
+        known = revocations(data_dir)
+        if any((each.kind, each.value) == (one.kind, one.value) for each in known):
+            return False
+        _write(data_dir, [*known, one])
+        return True
+
+
+def admit_again(data_dir: Path, kind: Kind, value: str) -> bool:
+    """Take a revocation back. False: there was none.
+
+    Raises:
+        OSError: the file cannot be written.
+        UnusableKey: as `revocations`.
+    """
+    with _locked(data_dir):
+        known = revocations(data_dir)
+        kept = [each for each in known if (each.kind, each.value) != (kind, value)]
+        if len(kept) == len(known):
+            return False
+        _write(data_dir, kept)
+        return True
+
+
+def _write(data_dir: Path, revoked: Sequence[Revocation]) -> None:
+    content = {"revoked": [asdict(one) for one in revoked]}
+    write_private(revoked_path(data_dir), json.dumps(content, indent=1).encode())
+
+
+@contextlib.contextmanager
+def _locked(data_dir: Path) -> Iterator[None]:
+    folder = revoked_path(data_dir).parent
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(folder / ".revoked.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+class RevokedFile:
+    """Tells `apply` who is revoked: at once, and again whenever the file says otherwise.
+
+    A file that cannot be read any more changes nothing: who was revoked stays so, and the log says it.
+
+    Raises:
+        UnusableKey: as `revocations`: who is revoked must be known before anybody passes.
+    """
+
+    def __init__(
+        self, data_dir: Path, apply: Callable[[Sequence[Revocation]], None], *, look_s: float = LOOK_S
+    ) -> None:
+        self._data_dir = data_dir
+        self._apply = apply
+        self._look_s = look_s
+        self._known = revocations(data_dir)
+        self._broken = False
+        self._keeper: asyncio.Task[None] | None = None
+        apply(self._known)
+
+    async def start(self) -> None:
+        if self._keeper is None:
+            self._keeper = asyncio.create_task(self._keep_looking(), name="revoked")
+
+    async def stop(self) -> None:
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeper
+            self._keeper = None
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await asyncio.sleep(self._look_s)
+            try:
+                found = await off_loop(lambda: revocations(self._data_dir), within=_READ_S)
+            except (TimeoutError, UnusableKey) as problem:
+                if not self._broken:
+                    log.error("Who is revoked cannot be read (%s); whoever was stays so.", problem)
+                self._broken = True
+                continue
+            self._broken = False
+            if found != self._known:
+                self._known = found
+                self._apply(found)
