@@ -47,7 +47,7 @@ async def test_it_expires_and_is_revoked_like_any_other(tmp_path: Path) -> None:
     with pytest.raises(IdentityRefused) as late:
         await asked.of_proxy(fields, now=NOW + 120)
     assert late.value.code == "expired_token"
-    asked.revoke(subjects=frozenset({"u-ann"}))
+    asked.revoke(people=frozenset({"u-ann"}))
     with pytest.raises(IdentityRefused):
         await asked.of_proxy(fields, now=NOW)
 
