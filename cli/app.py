@@ -18,6 +18,7 @@ from cli import (
     hold,
     identity,
     replay,
+    retain,
     seal,
     search,
     show,
@@ -113,6 +114,7 @@ app.command(rich_help_panel=LOOK)(export.export)
 app.command(rich_help_panel=ADMINISTER)(verify.verify)
 app.command(rich_help_panel=ADMINISTER)(erase.erase)
 app.add_typer(hold.app, name="hold", rich_help_panel=ADMINISTER)
+app.command(rich_help_panel=ADMINISTER)(retain.retain)
 app.command(rich_help_panel=ADMINISTER)(access.access)
 app.command(rich_help_panel=ADMINISTER)(doctor.doctor)
 app.add_typer(db.app, name="db", rich_help_panel=ADMINISTER)

@@ -12,7 +12,7 @@ from cli.failure import Failed
 
 if TYPE_CHECKING:
     from settings.schema import Settings
-    from storage.sqlite.erasing import Step
+    from storage.sqlite.sweeping import Step
 
 _LOOK: Final = 0.1  # seconds between two looks at how far it is
 _TRIES: Final = 3
@@ -84,11 +84,11 @@ def _watched(data_dir: Path) -> bool:
 
 def _ourselves(settings: "Settings", told: "Callable[[Step], None]") -> None:
     """Be the recorder until no command waits."""
-    from recording.recorder import Recorder
+    from recording.recorder import recorder_from
     from storage.sqlite.driver import StoreProblem
 
     try:
-        recorder = Recorder(settings.data_dir, settings.storage.heads)
+        recorder = recorder_from(settings)
     except StoreProblem:
         if _runs(settings.data_dir):
             return  # it was started in this moment

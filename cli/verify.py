@@ -5,7 +5,7 @@ import json
 import sqlite3
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from storage.access import AccessVerdict
     from storage.heads import Head
     from storage.sqlite.verifying import Verdict
+
+_RANGES: Final = 20  # of records that are gone, in one line
 
 
 def verify(
@@ -91,9 +93,10 @@ def _said(verdict: "Verdict", heads: int, looks: "AccessVerdict") -> str:
         lines = ["The record is empty."]
     else:
         lines = [f"The chain holds over {verdict.records} records, seq {verdict.first_seq} to {verdict.last_seq}."]
-        if verdict.first_seq > 1:
-            lines.append(f"It vouches from seq {verdict.first_seq}; what came before was let go.")
     lines += [f"{said[0].upper()}{said[1:]}." for said in verdict.breaks]
+    if verdict.pruned:
+        shown = ", ".join(verdict.pruned[:_RANGES]) + (", …" if len(verdict.pruned) > _RANGES else "")
+        lines.append(f"Retention let go of records {shown}; the chain holds over them.")
     if verdict.erased:
         lines.append(f"{verdict.erased} records were erased; the chain of {verdict.tombstones} tombstones says why.")
     if verdict.unopened:

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from storage.commands import Command, Commands, commands_path
+from storage.problem import StoreProblem
 from storage.sqlite.driver import audit_path
-from storage.sqlite.erasing import Erasure, Step
+from storage.sqlite.erasing import Erasure
 from storage.sqlite.holds import Holds, add_hold, remove_hold
 from storage.sqlite.people import Who, identities_of
+from storage.sqlite.retention import Keeping, Let
+from storage.sqlite.sweeping import Step
 from storage.sqlite.transaction import transaction
 from storage.sqlite.writing import AuditWriter
 
@@ -42,6 +45,7 @@ class Orders:
         caught_up: records what the journals hold by now.
         forgotten: called after an erasure: what is remembered of conversations goes.
         cleared: takes what is stored out of the journals' files; returns what could not be.
+        keeping: how long what is kept.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class Orders:
         caught_up: Callable[[], None],
         forgotten: Callable[[], None],
         cleared: Callable[[], list[str]],
+        keeping: Keeping,
     ) -> None:
         self._data_dir = data_dir
         self._writer = writer
@@ -60,6 +65,7 @@ class Orders:
         self._caught_up = caught_up
         self._forgotten = forgotten
         self._cleared = cleared
+        self._keeping = keeping
         self._commands: Commands | None = None
         self._said = 0.0
 
@@ -80,6 +86,8 @@ class Orders:
                 return
             except CannotBe as why:
                 self._commands.ended(command.order.uid, {"error": str(why)}, failed=True)
+            except StoreProblem as why:
+                self._commands.ended(command.order.uid, {"error": str(why)}, failed=True)
             except (sqlite3.Error, OSError) as cannot:
                 log.error("The command %s of %s failed: %s", command.kind, command.order.actor, cannot)
                 said = f"The record could not be changed: {cannot}. Ask for it again once that is mended."
@@ -99,6 +107,8 @@ class Orders:
             return self._hold(command)
         if command.kind == "release":
             return self._release(command)
+        if command.kind == "retain":
+            return self._retain(commands, command, told)
         raise CannotBe(f"Nobody knows the command {command.kind!r}. A newer Sekisho may have asked for it.")
 
     def _erase(self, commands: Commands, command: Command, told: Told) -> dict[str, Any]:
@@ -144,6 +154,14 @@ class Orders:
             if not remove_hold(self._writer().connection, command.order, number):
                 raise CannotBe(f"There is no hold {number}. `sekisho hold list` shows them.")
         return {"hold": number}
+
+    def _retain(self, commands: Commands, command: Command, told: Told) -> dict[str, Any]:
+        let = Let()
+        retention = self._writer().retention()
+        self._follow(commands, command, retention.run(self._keeping, command.order, time.time_ns() // 1000, let), told)
+        if let.exchanges:  # by hand there is time to write the index anew, so that no page has what is gone
+            self._follow(commands, command, self._writer().eraser().settle(), told)
+        return asdict(let)
 
     def _follow(self, commands: Commands, command: Command, work: Generator[Step], told: Told) -> None:
         try:

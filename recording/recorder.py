@@ -5,9 +5,11 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+
+import uuid_utils
 
 from exchange.record import Record
 from recording.anchors import Anchors
@@ -29,7 +31,10 @@ from storage.sealing.master import MasterKeys
 from storage.sealing.vault import Vault, masters_for_writing
 from storage.sqlite.damage import is_damage
 from storage.sqlite.driver import StoreProblem, audit_path
+from storage.sqlite.retention import Keeping, Let, keeping_from
+from storage.sqlite.sweeping import Step
 from storage.sqlite.tombstones import NODE as TOMBSTONES
+from storage.sqlite.tombstones import Order
 from storage.sqlite.writing import AuditWriter
 
 log = logging.getLogger(__name__)
@@ -39,6 +44,8 @@ _BYTES = 16 << 20  # of bodies in one transaction, and so in memory; one exchang
 _REST = 0.1  # seconds between looks when there is nothing to do
 _HOUSEKEEPING = 2.0  # seconds between removing journal files
 _CATCHING_UP = 100  # batches, at most, that are recorded before a command is carried out
+_SETTLING = 60.0  # seconds after the start until what is due is let go
+_RETENTION = 600.0  # seconds between two looks at what is due
 _LINGERING = 30.0  # seconds that content may wait in a journal which the record does not keep
 _ROTATING = 10.0  # seconds for workers to begin their next journal file
 _BACK_OFF = 1.0  # seconds until a store that refused is tried again
@@ -58,6 +65,7 @@ class Recorder:
         seal: Seal | None = None,
         rooms: Sequence[DiskRoom] = (),
         ballast: Ballast | None = None,
+        keeping: Keeping | None = None,
     ) -> None:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
@@ -88,6 +96,10 @@ class Recorder:
         self._anchors = Anchors(data_dir, self._heads)
         self._anchored = time.monotonic()
         self._stopping = False
+        self._keeping = keeping or Keeping()
+        self._next_retention = time.monotonic() + _SETTLING
+        self._letting_go: Iterator[Step] | None = None
+        self._let = Let()
         self._unkept: float | None = None  # since when content waits in a journal that the record does not keep
         self._asked: float | None = None
         self._orders = Orders(
@@ -97,6 +109,7 @@ class Recorder:
             caught_up=self._catch_up,
             forgotten=self._forget,
             cleared=self._clear_journals,
+            keeping=self._keeping,
         )
 
     def _open(self) -> AuditWriter:
@@ -136,6 +149,7 @@ class Recorder:
         self._anchor()
         self._intake.close()
         self._writer.close()
+        self._letting_go = None
         self._take_up(begin_anew(self._data_dir, self._heads_file, why, self._open))
 
     def _step(self) -> int:
@@ -183,6 +197,26 @@ class Recorder:
             self._orders.carry_out(told)
         except (sqlite3.Error, OSError) as cannot:
             log.error("commands.db cannot be used, nothing in it is carried out: %s", cannot)
+
+    def let_go(self) -> bool:
+        """One step of retention, where any is due. True while there is more to do now."""
+        if self._letting_go is None:
+            if self._keeping.is_for_ever() or time.monotonic() < self._next_retention:
+                return False
+            self._let, now = Let(), time.time_ns() // 1000
+            order = Order(uuid_utils.uuid7().hex, "sekisho", "storage.keep", now)
+            self._letting_go = self._writer.retention().run(self._keeping, order, now, self._let)
+        try:
+            more = next(self._letting_go, None) is not None
+        except (sqlite3.Error, StoreProblem) as cannot:
+            log.error("Retention cannot go on, it is tried again later: %s", cannot)
+            more = False
+        if not more:
+            self._letting_go = None
+            self._next_retention = time.monotonic() + _RETENTION
+            if self._let.exchanges or self._let.raw:
+                log.info("Let go of %d exchanges, and of %d raw replies.", self._let.exchanges, self._let.raw)
+        return more
 
     def stop(self) -> None:
         """Carry on with no command; the next recorder does."""
@@ -280,6 +314,18 @@ def _writer(data_dir: Path, masters: MasterKeys | None, seal: Seal | None) -> Au
         raise
 
 
+def recorder_from(settings: Settings) -> Recorder:
+    """The recorder that these settings describe.
+
+    Raises:
+        StoreProblem: it cannot begin.
+    """
+    storage = settings.storage
+    keeping = keeping_from(storage.keep, settings.policies.rules)
+    rooms, ballast = rooms_from(settings), ballast_from(settings)
+    return Recorder(settings.data_dir, storage.heads, storage.seal, rooms, ballast, keeping)
+
+
 def run(settings: Settings, ready: Callable[[], None]) -> None:
     """Record until SIGTERM or SIGINT; then store what is whole by then, and return."""
     stopping = False
@@ -293,12 +339,12 @@ def run(settings: Settings, ready: Callable[[], None]) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    storage = settings.storage
-    recorder = Recorder(settings.data_dir, storage.heads, storage.seal, rooms_from(settings), ballast_from(settings))
+    recorder = recorder_from(settings)
     ready()
     try:
         while not stopping:
-            if not recorder.step():
+            recorded = recorder.step()
+            if not recorder.let_go() and not recorded:
                 time.sleep(_REST)
             recorder.carry_out()
         while recorder.step():

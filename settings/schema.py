@@ -174,6 +174,14 @@ class Identity(_Section):
         return given
 
 
+class RuleKeep(_Section):
+    """How long the exchanges of one rule are kept, in place of `storage.keep`, and how much of them: bytes of bodies on
+    the wire, the newest."""
+
+    days: Annotated[float, Field(gt=0)] | None = None
+    bytes: Size | None = None
+
+
 class Rule(_Section):
     """One rule. What is not named is not looked at: no `domains` means every admitted domain, no `models` every
     model, no `operations` every operation but `other`."""
@@ -185,6 +193,7 @@ class Rule(_Section):
     operations: tuple[str, ...] | None = None
     providers: tuple[str, ...] | None = None
     record: Literal["full", "metadata"] = "full"
+    keep: RuleKeep | None = None
 
     @field_validator("operations")
     @classmethod
@@ -220,6 +229,15 @@ class Heads(_Section):
 OnFailure = Literal["block", "spill", "allow"]
 
 
+class Keep(_Section):
+    """How long the record is kept: for so many days, as long as audit.db takes no more than so many bytes; and how long
+    the exact bytes of exchanges. Nothing said is for ever."""
+
+    days: Annotated[float, Field(gt=0)] | None = None
+    bytes: Size | None = None
+    raw: Duration | None = 30 * 86400.0
+
+
 class Storage(_Section):
     """How the record is kept."""
 
@@ -235,6 +253,7 @@ class Storage(_Section):
     flush_bytes: Size = 64 << 10
     heads: Heads = Heads()
     seal: Seal | None = None
+    keep: Keep = Keep()
 
 
 class Access(_Section):

@@ -18,6 +18,7 @@ from storage.sealing.vault import Locked, Vault
 from storage.sqlite.bodies import BodyReader
 from storage.sqlite.holds import Holds
 from storage.sqlite.search_index import SearchIndex
+from storage.sqlite.sweeping import CLOSED, Step
 from storage.sqlite.thread_index import ThreadIndex
 from storage.sqlite.tombstones import ERASE, ERASED, Order, Tombstones
 from storage.sqlite.transaction import transaction
@@ -29,9 +30,6 @@ _LOOKED_FOR: Final = 1000  # phrases with which it is tried whether anything is 
 
 type Pair = tuple[str, str]
 """(issuer, subject)."""
-
-type Step = tuple[str, int, int]
-"""What is being done, how much of it is, and of how much."""
 
 
 @dataclass(slots=True)
@@ -103,7 +101,7 @@ class Eraser:
         finally:
             self._connection.execute("pragma secure_delete=fast")
 
-    def settle(self) -> Iterator[Step]:
+    def settle(self) -> Generator[Step]:
         """Leave no page behind on which something stands that was taken out."""
         more = self._index.settle(_PAGES, begin=True)
         done = 0
@@ -131,7 +129,9 @@ class Eraser:
                 sent = {"command": order.uid, "identities": identities, "before": order.asked_at}
                 self._tombstones.send(ERASE, {**sent, "reason": order.reason})
             for pair in erasure.pairs:
-                execute("update person set issuer = id || ? || issuer where issuer = ? and subject = ?", (_OF, *pair))
+                execute(
+                    "update person set issuer = id || ? || issuer where issuer = ? and subject = ?", (CLOSED, *pair)
+                )
         self._forget()
         return number
 
@@ -185,7 +185,7 @@ class Eraser:
         execute = self._connection.execute
         for issuer, subject in erasure.pairs:
             scopes = "select id from person where subject = ? and issuer = id || ? || ?"
-            closed = [row[0] for row in execute(scopes, (subject, _OF, issuer))]
+            closed = [row[0] for row in execute(scopes, (subject, CLOSED, issuer))]
             needed = self._needed(issuer, subject) if closed else set()
             for scope in closed:
                 rows = [row[0] for row in execute("select id from chunk where scope = ?", (scope,))]
@@ -244,8 +244,6 @@ class Eraser:
     def _free_pages(self) -> int:
         return int(self._connection.execute("pragma freelist_count").fetchone()[0])
 
-
-_OF: Final = "\x1f"  # no issuer's name has it: id, this, issuer is the name of a closed scope
 
 _HELD_CONTENT: Final = """
     select e.seq, e.thread_id from exchange e join body b on b.seq = e.seq

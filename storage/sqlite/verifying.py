@@ -17,6 +17,7 @@ from storage.sealing.master import SealProblem
 from storage.sealing.vault import Locked
 from storage.sqlite.bodies import BodyReader
 from storage.sqlite.breaks import ChainBreak, is_in, read_breaks, without
+from storage.sqlite.pruning import EXPIRE, PRUNE, PRUNED, Pruned, digest_of, read_pruned
 from storage.sqlite.shape import body_of
 from storage.sqlite.tombstones import ERASE, ERASED, NODE, chain_problem
 
@@ -35,6 +36,7 @@ class Verdict:
     erased: int = 0  # records whose content was taken out, each named by a tombstone
     tombstones: int = 0
     unopened: int = 0  # sealed exchanges whose content was not looked at, for want of a key
+    pruned: list[str] = field(default_factory=list)  # records that retention let go
 
 
 def verify(
@@ -52,7 +54,7 @@ def verify(
     verdict = Verdict()
     bodies = BodyReader(connection, opener or Locked())
     previous: dict[str, str] = {}
-    expected = 0
+    expected = 1
     heads = list(heads)
     signed = {(head.node, head.seq): head.hash for head in heads if head.node != NODE}
     verdict.broken = _tombstones(connection, verdict, [head for head in heads if head.node == NODE])
@@ -60,6 +62,10 @@ def verify(
         return verdict
     breaks = deque(read_breaks(connection))
     lost = [each for broken, _ in breaks for each in broken.lost]
+    pruned = deque(read_pruned(connection))
+    let_go = [(each.first, each.last) for each in pruned]
+    verdict.pruned = _shown(let_go)
+    expired = _expired_before(connection)
     bare = [each for broken, _ in breaks for each in broken.without]
     base: str | None = None  # the break that every node follows which has no record since
     edge = 0  # the seq after which it stands
@@ -75,18 +81,29 @@ def verify(
             verdict.breaks.append(broken.said())
             previous, base, torn, edge = {}, written, False, broken.after_seq
         if not verdict.records:
-            verdict.first_seq = expected = seq
+            verdict.first_seq = seq
+        while pruned and pruned[0].first < seq:
+            gone = pruned.popleft()
+            if missing := without((expected, gone.first - 1), lost):
+                verdict.broken = f"records {missing[0][0]} to {missing[-1][1]} are missing"
+                return verdict
+            if why := _range_wrong(gone, previous.get(gone.node, base), signed):
+                verdict.broken = f"records {gone.first} to {gone.last}, which were let go, {why}"
+                return verdict
+            previous[gone.node] = gone.hash
+            expected = gone.last + 1
         if seq != expected:
             if missing := without((expected, seq - 1), lost):
                 verdict.broken = f"records {missing[0][0]} to {missing[-1][1]} are missing"
                 return verdict
             if seq - 1 > edge:  # else what is lost came before the break, and this follows it
                 previous, base, torn = {}, None, True
-        first = (node not in previous) if torn else not verdict.records
+        first = torn and node not in previous
         unopened = row["sealed"] is not None and opener is None
         verdict.unopened += unopened
         looked = None if unopened else bodies
-        if why := _wrong(row, previous.get(node, base), looked, first=first, bare=is_in(seq, bare)):
+        old = row["started_at"] < expired
+        if why := _wrong(row, previous.get(node, base), looked, first=first, bare=is_in(seq, bare), expired=old):
             verdict.broken = f"record {seq} {why}"
             return verdict
         if (head := signed.pop((node, seq), None)) is not None:
@@ -102,12 +119,12 @@ def verify(
         if why := _break_wrong(broken, written, previous):
             verdict.broken = f"the break after record {broken.after_seq} {why}"
             return verdict
-        if verdict.records and (missing := without((expected, broken.after_seq), lost)):
+        if verdict.records and (missing := without((expected, broken.after_seq), lost + let_go)):
             verdict.broken = f"records {missing[0][0]} to {missing[-1][1]} are missing"
             return verdict
         verdict.breaks.append(broken.said())
         previous, expected = {}, max(expected, broken.after_seq + 1)
-    if cut := [seq for _, seq in signed if seq > verdict.last_seq and not is_in(seq, lost)]:
+    if cut := [seq for _, seq in signed if seq > verdict.last_seq and not is_in(seq, lost + let_go)]:
         verdict.broken = (
             f"records {verdict.last_seq + 1} to {max(cut)} are cut off: a signed head names the last of them"
         )
@@ -140,7 +157,33 @@ def _rows(connection: sqlite3.Connection) -> Iterator[sqlite3.Row]:
         after = rows[-1]["seq"]
 
 
-def _wrong(row: sqlite3.Row, previous: str | None, bodies: BodyReader | None, *, first: bool, bare: bool) -> str | None:
+def _range_wrong(gone: Pruned, previous: str | None, signed: dict[tuple[str, int], str]) -> str | None:
+    """Why a range that is gone does not fit into the chain; None when it does."""
+    if gone.prev_hash != (previous or gone.prev_hash if gone.first > 1 else GENESIS):
+        return "do not follow the record before them"
+    head = signed.pop((gone.node, gone.last), None)
+    return None if head in (None, gone.hash) else "are not those that a signed head names"
+
+
+def _expired_before(connection: sqlite3.Connection) -> int:
+    """Exact bytes of what began before this may be gone: retention says so."""
+    asked = "select max(json_extract(detail, '$.before')) from tombstone where kind = ?"
+    return int(connection.execute(asked, (EXPIRE,)).fetchone()[0] or 0)
+
+
+def _shown(ranges: list[tuple[int, int]]) -> list[str]:
+    joined: list[tuple[int, int]] = []
+    for first, last in ranges:
+        if joined and joined[-1][1] == first - 1:
+            joined[-1] = (joined[-1][0], last)
+        else:
+            joined.append((first, last))
+    return [f"{first} to {last}" if first < last else str(first) for first, last in joined]
+
+
+def _wrong(
+    row: sqlite3.Row, previous: str | None, bodies: BodyReader | None, *, first: bool, bare: bool, expired: bool
+) -> str | None:
     """Why this is not what was recorded. Without `bodies` the chain alone is looked at."""
     if previous is None and first and row["prev_hash"] != GENESIS:
         previous = row["prev_hash"]  # what came before was let go: vouched for from here
@@ -154,7 +197,8 @@ def _wrong(row: sqlite3.Row, previous: str | None, bodies: BodyReader | None, *,
     if never_kept or row["tombstone"] is not None:
         left = [row[name] for name in ("salt", "request", "request_json", "response", "content")]
         return None if all(each is None for each in left) else "has content, though it was erased or never kept"
-    if row["salt"] is None or row["raw"] != "kept":
+    raw_is_gone = row["raw"] == "expired"
+    if row["salt"] is None or (row["raw"] != "kept" and not (raw_is_gone and expired)):
         return "lost its content, and no tombstone says why"
     return None if bodies is None else _other_content(row, bodies)
 
@@ -167,14 +211,18 @@ def _other_content(row: sqlite3.Row, bodies: BodyReader) -> str | None:
                 return "has a salt that is not sealed, as it was recorded"
             salt = bodies.opener.open(salt, of_exchange(row["id"], "salt"))
         request = body_of(row, "request", bodies)
-        reply = body_of(row, "content" if row["content"] else "response", bodies)
+        raw_is_gone = row["raw"] == "expired"
+        reply = b"" if raw_is_gone else body_of(row, "content" if row["content"] else "response", bodies)
     except SealProblem as closed:
         return f"cannot be opened: {closed}"
     except (ValueError, LookupError) as gone:
         return f"has a body that cannot be read: {gone}"
     if row["response_bytes"] == 0:
         reply = b""
-    for what, body in (("request", request), ("response", reply)):
+    checked = [("request", request), ("response", reply)]
+    if raw_is_gone:  # of the exact bytes, those that are the kept object itself are still here
+        checked = [("request", request)] if row["request"] is not None else []
+    for what, body in checked:
         if not hmac.compare_digest(digest(salt, body), row[f"{what}_digest"]):
             return f"has another {what} than was recorded"
     return None
@@ -204,6 +252,22 @@ def _tombstones(connection: sqlite3.Connection, verdict: Verdict, heads: list[He
         now = connection.execute("select count(*) from erased where tombstone = ?", (number,)).fetchone()[0]
         if now > ended:
             return f"tombstone {number} names {ended} erased records, and {now} refer to it"
+    return _runs_wrong(connection)
+
+
+def _runs_wrong(connection: sqlite3.Connection) -> str | None:
+    """Do the ranges that are gone stand as the tombstones of their runs say?"""
+    stray = connection.execute(
+        "select first from pruned p left join tombstone t on t.id = p.tombstone and t.kind = ? where t.id is null",
+        (PRUNE,),
+    ).fetchone()
+    if stray is not None:
+        return f"records from {stray[0]} are said to be let go, and no tombstone says so"
+    for number, ranges in connection.execute(
+        "select json_extract(detail, '$.of'), json_extract(detail, '$.ranges') from tombstone where kind = ?", (PRUNED,)
+    ).fetchall():
+        if digest_of(connection, number) != ranges:
+            return f"the ranges that tombstone {number} let go were altered"
     return None
 
 
@@ -232,6 +296,11 @@ def _gaps(connection: sqlite3.Connection) -> Iterator[str]:
         "lag(number, 1, 0) over (partition by boot order by number) as previous from exchange where number > 0) "
         "where number > previous + 1 order by boot, first"
     )
-    for boot, first, last in connection.execute(query):
-        numbers = str(first) if first == last else f"{first} to {last}"
-        yield f"worker {boot[:13]} counted {numbers}, not recorded (yet): open, or lost"
+    let_go: dict[str, list[tuple[int, int]]] = {}
+    for gone in read_pruned(connection):
+        for boot, counted in gone.numbers.items():
+            let_go.setdefault(boot, []).extend((first, last) for first, last in counted)
+    for boot, *gap in connection.execute(query):
+        for first, last in without((gap[0], gap[1]), let_go.get(boot, ())):
+            numbers = str(first) if first == last else f"{first} to {last}"
+            yield f"worker {boot[:13]} counted {numbers}, not recorded (yet): open, or lost"

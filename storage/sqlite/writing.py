@@ -20,6 +20,8 @@ from storage.sqlite.bodies import BodyWriter
 from storage.sqlite.breaks import ChainBreak, last_break, write_break
 from storage.sqlite.driver import StoreProblem, open_for_writing
 from storage.sqlite.erasing import Eraser
+from storage.sqlite.pruning import last_pruned
+from storage.sqlite.retention import Retention
 from storage.sqlite.search_index import SearchIndex
 from storage.sqlite.thread_index import ThreadIndex
 from storage.sqlite.tombstones import ERASE, Tombstones
@@ -155,6 +157,10 @@ class AuditWriter:
         """Takes content out again."""
         return Eraser(self._connection, self._index, self._threads, self._forget, self._vault)
 
+    def retention(self) -> Retention:
+        """Lets go of what is due."""
+        return Retention(self._connection, self._index, self._threads, self._forget, self._vault)
+
     def heads(self) -> dict[str, tuple[int, str]]:
         """The last record of each node that was stored since the start: (seq, hash)."""
         return dict(self._tips)
@@ -194,6 +200,9 @@ class AuditWriter:
             last = self._connection.execute(
                 "select seq, hash from exchange where node = ? order by seq desc limit 1", (node,)
             ).fetchone()
+            gone = last_pruned(self._connection, node)
+            if gone is not None and (last is None or last[0] < gone[0]):
+                last = gone
             broken = last_break(self._connection)
             if broken is not None and (last is None or last[0] <= broken[0]):
                 last = broken

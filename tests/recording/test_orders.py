@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,7 @@ from recording.recorder import Recorder
 from storage.commands import Commands, commands_path
 from storage.journal.files import journal_files
 from storage.journal.writing import Journal
+from storage.sqlite.retention import Keeping, Limit
 from tests.recording.test_recorder import BODY, STREAM, closing, exchange, intent, new_id, records, settle
 
 SECRET = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "秘密鑰匙 canary4711"}]}).encode()
@@ -288,3 +290,23 @@ async def test_what_is_not_kept_does_not_linger_in_a_running_workers_journal(
     await recorder.close()
 
     assert [word for word in WORDS if word in on_disk(tmp_path)] == []
+
+
+async def test_the_recorder_lets_go_by_itself_while_it_records(
+    tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recording.recorder._SETTLING", 0.0)
+    now = time.time_ns() // 1000
+    for number, age in enumerate((40, 35, 1), 1):
+        id_ = new_id()
+        journal.append(id_, intent(number, started_at=now - age * 86_400_000_000), BODY)
+        journal.append(id_, closing(), STREAM)
+    journal.close()
+    recorder = Recorder(tmp_path, keeping=Keeping(Limit(30 * 86_400_000_000)))
+    record_all(recorder)
+    while recorder.let_go():
+        recorder.step()
+    assert recorder.let_go() is False, "not again at once"
+    recorder.close()
+
+    assert [record["seq"] for record in records(tmp_path)] == [3]

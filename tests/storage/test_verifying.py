@@ -113,14 +113,6 @@ def test_a_record_that_was_made_anew_shows_against_a_signed_head(audit: sqlite3.
     connection.close()
 
 
-def test_what_was_let_go_at_the_beginning_is_said_and_the_rest_holds(audit: sqlite3.Connection) -> None:
-    for table in ("body", "raw_reply", "exchange"):
-        audit.execute(f"delete from {table} where seq < 3")
-
-    verdict = verify(audit)
-    assert (verdict.broken, verdict.first_seq, verdict.records) == (None, 3, 4)
-
-
 def test_content_that_is_gone_without_a_tombstone_is_named(audit: sqlite3.Connection) -> None:
     audit.execute("update exchange set salt = null where seq = 3")
     audit.execute("update body set request = null, response = null, raw = 'expired' where seq = 3")
