@@ -40,19 +40,20 @@ def settings_at(config: Path | None) -> "Settings":
 
 
 def serving_settings_at(config: Path | None) -> "Settings":
-    """The settings, looked at as serving does: what issuers need of secrets and files, and the key that content is
-    sealed with, can be used, too.
+    """The settings, looked at as serving does: what issuers need of secrets and files, certificates, and the key that
+    content is sealed with, can be used, too.
 
     Raises:
         SettingsProblems: they cannot be used.
     """
     from identities.entries import UnusableEntries, entries_from
+    from settings.certificates import certificate_problems
     from settings.reading import SettingsProblems, settings_path
     from storage.sealing.master import SealProblem
     from storage.sealing.vault import masters_for_writing
 
     settings = settings_at(config)
-    problems: list[str] = []
+    problems = certificate_problems(settings)
     try:
         masters_for_writing(settings.data_dir, settings.storage.seal)
     except SealProblem as sealed:

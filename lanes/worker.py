@@ -101,7 +101,7 @@ def _express(settings: Settings, door: Door) -> Lane:
         if listener.tls is not None
     }
     authorities = {
-        _destination(provider.upstream): verifying(str(provider.ca_file))
+        _destination(provider.upstream): _trusting(provider.ca_file)
         for provider in settings.providers.values()
         if provider.ca_file is not None
     }
@@ -122,6 +122,13 @@ def _express(settings: Settings, door: Door) -> Lane:
         upstream_tls=lambda host, port: authorities.get((host, port), public),
         listener_tls=lambda host, port: certificates.get((host, port)),
     )
+
+
+def _trusting(ca_file: Path) -> ssl.SSLContext:
+    try:
+        return verifying(str(ca_file))
+    except OSError as cannot:  # ssl.SSLError is one
+        raise CannotListen(f"The certificate authorities in {ca_file} cannot be used: {cannot}") from cannot
 
 
 def _shown(tls: ListenerTls, client_cas: Sequence[Path]) -> ssl.SSLContext:

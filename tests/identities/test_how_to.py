@@ -35,6 +35,8 @@ def test_the_first_settings_on_each_page_are_a_whole_gateway(
     """Nothing but that page at hand: `sekisho check` takes what stands there, and somebody may call something."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "people-ca.pem").write_bytes(authority().pem)
+    for name in ("gateway.pem", "gateway.key"):
+        authority("Gateway").written(tmp_path / name)
     (tmp_path / "config.yaml").write_text(IN_PAGES[page][0], encoding="utf-8")
     environment = {"OPENAI_API_KEY": "sk-x", "OPEN_WEBUI_JWT_SECRET": "x" * 32, "NO_COLOR": "1"}
     said = CliRunner().invoke(app, ["check", "--config", "config.yaml"], env=environment)
