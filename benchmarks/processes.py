@@ -1,16 +1,16 @@
-"""Programs under measurement: pinned to a core, with what they and their children used of it."""
+"""Programs under measurement: started on their core, with what they use of it and of memory."""
 
 import os
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-HZ = os.sysconf("SC_CLK_TCK")
-MEASURED, OTHERS = "0", "1"
-"""The core of what is measured, and that of the load and the provider."""
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PROC = Path("/proc")
 
 
 def free_port() -> int:
@@ -19,76 +19,64 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start(command: list[str], core: str, **more: object) -> "subprocess.Popen[bytes]":
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    environment.update(more.pop("env", {}))  # type: ignore[call-overload] # a dict of strings
-    log = more.pop("log", None)
-    output = Path(str(log)).open("wb") if log else subprocess.DEVNULL  # noqa: SIM115 - the child keeps it
-    process = subprocess.Popen(
-        ["taskset", "-c", core, *command], stdout=output, stderr=subprocess.STDOUT, env=environment,
-        start_new_session=True, **more,  # type: ignore[call-overload] # cwd and the like
-    )  # fmt: skip
-    if log:
-        output.close()  # type: ignore[union-attr] # a file, since there is a log
-    return process  # type: ignore[no-any-return] # Popen of bytes
+def start(
+    command: list[str], core: str, *, log: Path, env: dict[str, str] | None = None, cwd: Path | None = None
+) -> "subprocess.Popen[bytes]":
+    """Start a program on these cores. What it prints goes to `log`."""
+    # Without its .pyc files a Python program starts in seconds instead of one.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | (env or {})
+    with log.open("wb") as output:
+        # A session of its own: with autogroups (sched(7)) Linux shares the processor between sessions first.
+        return subprocess.Popen(
+            ["taskset", "-c", core, *command],
+            stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=cwd, start_new_session=True,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """Processor time so far, seconds: of all, of the worker (where there is one, else all), of the recorder."""
+
+    whole: float
+    worker: float
+    recorder: float
+
+    def since(self, earlier: "Used") -> "Used":
+        return Used(self.whole - earlier.whole, self.worker - earlier.worker, self.recorder - earlier.recorder)
 
 
 @dataclass
 class Running:
-    """One variant, up and answering on `port`."""
+    """One variant, answering on `port`. `headers` are lines its callers send beside the usual ones."""
 
     name: str
     port: int
     process: "subprocess.Popen[bytes] | None" = None
-    header: str = ""  # what a caller must send beside
+    headers: str = ""
     config: Path | None = None
-    more: dict[str, object] = field(default_factory=dict)
+    """Sekisho's settings, where this is Sekisho and its record can be read."""
+    asked: list[tuple[int, int, int]] = field(default_factory=list)
+    """(first number, how many were asked, how many were answered) of each load it had."""
 
-    def pids(self) -> list[int]:
-        """The program and all below it."""
-        if self.process is None:
-            return []
-        children: dict[int, list[int]] = {}
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-                except (OSError, IndexError):
-                    continue
-                children.setdefault(parent, []).append(int(entry.name))
-        found, todo = [], [self.process.pid]
-        while todo:
-            pid = todo.pop()
-            found.append(pid)
-            todo += children.get(pid, [])
-        return found
+    def used(self) -> Used:
+        whole = worker = recorder = 0.0
+        has_worker = False
+        for pid in self._pids():
+            spent, words = _spent(pid), _words(pid)
+            whole += spent
+            if b"worker" in words:
+                worker, has_worker = worker + spent, True
+            if b"recorder" in words:
+                recorder += spent
+        return Used(whole, worker if has_worker else whole, recorder)
 
-    def cpu(self, role: str = "") -> float:
-        """Seconds of processor time so far, of all its processes or of those with this word in their command line."""
-        total = 0
-        for pid in self.pids():
-            try:
-                if role and role.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
-                    continue
-                total += sum(map(int, Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]))
-            except OSError:
-                continue
-        return total / HZ
+    def memory(self) -> tuple[float, float]:
+        """MB of resident memory: of the largest process (of Sekisho: the largest worker), and of all together."""
+        sizes = [(_resident(pid), b"recorder" not in _words(pid)) for pid in self._pids()]
+        return max((size for size, front in sizes if front), default=0.0), sum(size for size, _ in sizes)
 
-    def rss(self, role: str = "") -> float:
-        """MB of resident memory, of the largest of its processes (with this word in the command line)."""
-        most = 0
-        for pid in self.pids():
-            try:
-                if role and role.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
-                    continue
-                status = Path(f"/proc/{pid}/status").read_text()
-            except OSError:
-                continue
-            most = max(most, int(status.partition("VmRSS:")[2].split()[0]) if "VmRSS:" in status else 0)
-        return most / 1024
-
-    def wait(self, seconds: float = 60) -> bool:
+    def wait(self, seconds: float = 90) -> bool:
+        """Until it takes connections. No: it ended, or did not in time."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if self.process is not None and self.process.poll() is not None:
@@ -101,6 +89,18 @@ class Running:
                 return True
         return False
 
+    def settle(self, seconds: float = 120) -> float:
+        """Wait until it has nothing left to do, as Sekisho's recorder has after a burst. How long that took, seconds."""
+        began = last_busy = time.monotonic()
+        before = self.used().whole
+        while (now := time.monotonic()) - last_busy < 0.4 and now - began < seconds:
+            time.sleep(0.1)
+            after = self.used().whole
+            if after - before > 0.01:
+                last_busy = time.monotonic()
+            before = after
+        return last_busy - began
+
     def stop(self) -> None:
         if self.process is None or self.process.poll() is not None:
             return
@@ -111,7 +111,57 @@ class Running:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
+    def _pids(self) -> list[int]:
+        return [] if self.process is None else list(descendants(self.process.pid))
 
-def busy() -> float:
-    """Seconds of processor time of the whole machine so far."""
-    return sum(map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:4])) / HZ
+
+def descendants(root: int) -> Iterator[int]:
+    """This process and all below it."""
+    children: dict[int, list[int]] = {}
+    for entry in _PROC.iterdir():
+        if entry.name.isdigit() and (fields := stat_fields(int(entry.name))):
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+    todo = [root]
+    while todo:
+        pid = todo.pop()
+        yield pid
+        todo += children.get(pid, [])
+
+
+def stat_fields(pid: int) -> list[str]:
+    """/proc/PID/stat from its third field on (proc_pid_stat(5)); empty when the process is gone."""
+    try:
+        return (_PROC / str(pid) / "stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return []
+
+
+def ticks(fields: list[str], first: int, last: int) -> float:
+    """Seconds, of fields that count clock ticks."""
+    return sum(map(int, fields[first:last])) / _TICKS if fields else 0.0
+
+
+def _spent(pid: int) -> float:
+    """utime + stime, by the nanosecond where the kernel keeps that (schedstat of each thread)."""
+    total = 0
+    try:
+        for task in (_PROC / str(pid) / "task").iterdir():
+            total += int((task / "schedstat").read_text().split()[0])
+    except (OSError, IndexError, ValueError):
+        return ticks(stat_fields(pid), 11, 13)
+    return total / 1e9
+
+
+def _words(pid: int) -> list[bytes]:
+    try:
+        return (_PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+def _resident(pid: int) -> float:
+    try:
+        status = (_PROC / str(pid) / "status").read_text()
+    except OSError:
+        return 0.0
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024 if "VmRSS:" in status else 0.0

@@ -1,260 +1,272 @@
-"""python -m benchmarks.run [--quick]: Sekisho beside what one would pick instead, in one interleaved run.
+"""python -m benchmarks.run: Sekisho beside what one would pick instead, all in turn, in one run.
 
-What is measured has core 0, the load and the provider core 1. Every figure is the median of several rounds in which all
-variants took their turn; with each sample goes how much of the machine strangers used meanwhile. Results go to
-benchmarks/results.json and between the markers of docs/performance.md.
+What is measured has a core of its own, load and provider another. Every figure is a median of rounds in which all
+variants took their turn. A variant is left alone until it has settled, so that none works while another is measured.
+Samples and medians go to benchmarks/results/latest.json, tables and plots into docs/performance.md.
 """
 
 import argparse
+import contextlib
+import datetime
 import json
 import os
-import statistics
+import platform
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table as RichTable
 
-from benchmarks import variants
+from benchmarks.cores import Cores, cores
+from benchmarks.growth import groups
+from benchmarks.issuer import Issuers
+from benchmarks.measures import Measure, main_measures, tls_measures
+from benchmarks.native import BUILT, ROOT, build
 from benchmarks.page import write_page
-from benchmarks.processes import OTHERS, Running, busy
-from benchmarks.variants import ROOT, VARIANTS, NotInstalled
+from benchmarks.processes import Running, free_port, start
+from benchmarks.recorded import answered_and_missing
+from benchmarks.samples import DISTURBED, Sample, summary
+from benchmarks.tables import tables
+from benchmarks.tls_provider import tls_provider
+from benchmarks.variants import NotInstalled, Place, direct, django, litellm, mitmdump, nginx, portkey, sekisho
 
-type Sample = dict[str, Any]
-
-_SMALL = '{"model": "gpt-4o", "messages": [{"role": "user", "content": "%s"}]}' % ("x" * 400)
-_AGENT = '{"model": "gpt-4o", "messages": [{"role": "user", "content": "%s"}]}' % ("x" * 65_000)
-
-
-def load(folder: Path, running: Running, seconds: float, connections: int, body: str, *, close: bool = False) -> Sample:
-    """Requests by wrk: rate, processor time per request, bad answers."""
-    headers = [line.partition(": ") for line in running.header.split("\r\n") if line]
-    script = folder / "request.lua"
-    script.write_text(
-        'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n'
-        + "".join(f'wrk.headers["{name}"] = "{value}"\n' for name, _, value in headers)
-        + ('wrk.headers["Connection"] = "close"\n' if close else "")
-        + f"wrk.body = [==[{body}]==]\n"
-        + 'done = function(s, l, r) io.write(string.format("RESULT %d %d %d %d\\n", s.requests, s.duration, s.errors.status,'
-        " s.errors.connect + s.errors.read + s.errors.write + s.errors.timeout)) end\n",
-        encoding="utf-8",
-    )
-    url = f"http://127.0.0.1:{running.port}/v1/chat/completions"
-    command = ["taskset", "-c", OTHERS, "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", str(script), url]
-    before, own, worker, recorder, at = (
-        busy(),
-        running.cpu(),
-        running.cpu("worker"),
-        running.cpu("recorder"),
-        time.monotonic(),
-    )
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    used, wall = running.cpu() - own, time.monotonic() - at
-    done, _, bad, failed = map(int, said.partition("RESULT ")[2].split())
-    return {
-        "rps": done / wall,
-        "cpu_ms": 1000 * used / max(done, 1),
-        "worker_ms": 1000 * (running.cpu("worker") - worker) / max(done, 1),
-        "recorder_ms": 1000 * (running.cpu("recorder") - recorder) / max(done, 1),
-        "bad": bad + (0 if close else failed),
-        "done": done,
-        "busy": (busy() - before) / wall,
-    }
+type Starter = tuple[str, Callable[[Place], Running]]
 
 
-def streams(running: Running, count: int, chunks: int, interval: int, ramp: float) -> Sample:
-    """Streams at once: time to the first event, added delay of each, processor time per event."""
-    command = ["taskset", "-c", OTHERS, sys.executable, "-m", "benchmarks.streams", str(running.port), str(count), str(chunks),
-               str(interval), str(ramp), running.header]  # fmt: skip
-    own, worker = running.cpu(), running.cpu("worker")
-    said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, timeout=120).stdout
-    found: Sample = json.loads(said)
-    found["cpu_us_chunk"] = 1e6 * (running.cpu() - own) / (count * chunks)
-    found["worker_us_chunk"] = 1e6 * (running.cpu("worker") - worker) / (count * chunks)
-    found["rss_mb"] = running.rss("worker") or running.rss()
-    return found
+def _starter(module: ModuleType) -> Starter:
+    return module.NAME, module.start
 
 
-def pace(running: Running, rate: float, seconds: float) -> Sample:
-    """Delay of single requests at an easy pace, milliseconds."""
-    import http.client
-
-    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=10)
-    headers = {"content-type": "application/json", **dict(h.split(": ", 1) for h in running.header.split("\r\n") if h)}
-    took = []
-    for _ in range(int(rate * seconds)):
-        began = time.perf_counter()
-        connection.request("POST", "/v1/chat/completions", _SMALL, headers)
-        connection.getresponse().read()
-        took.append(1000 * (time.perf_counter() - began))
-        time.sleep(max(0.0, 1 / rate - (time.perf_counter() - began)))
-    connection.close()
-    cuts = statistics.quantiles(took, n=100)
-    return {"p50_ms": cuts[49], "p99_ms": cuts[98]}
+PLAIN: list[Starter] = [
+    *map(_starter, (direct, nginx, mitmdump, sekisho)),
+    (sekisho.UNRECORDED, sekisho.start_unrecorded),
+    (sekisho.MITM_LANE, sekisho.start_mitm_lane),
+    *map(_starter, (litellm, portkey, django)),
+]
+WITH_TLS: list[Starter] = [*map(_starter, (nginx, mitmdump, sekisho))]
+_ALWAYS = (direct.NAME, mitmdump.NAME)  # what others are compared with
 
 
-def sustained(running: Running, seconds: float, folder: Path) -> Sample:
-    """After a burst: how long until all of it is on record, and the rate over both. Counts what is in the record."""
-    sample = load(folder, running, seconds, 32, _SMALL)
-    at = time.monotonic()
-    kept, before = -1, -2
-    while kept != before and time.monotonic() - at < 120:
-        time.sleep(1.5)
-        before, kept = kept, recorded(running)
-    drained = time.monotonic() - at - 1.5
-    return {"rps_sustained": sample["done"] / (seconds + max(drained, 0.0)), "drained_s": drained}
+@dataclass
+class Bench:
+    """One run: where, on what, and what came out."""
+
+    place: Place
+    cores: Cores
+    console: Console
+    samples: list[Sample] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
+    recorded: dict[str, dict[str, int]] = field(default_factory=dict)
+    patience: float = 0.0
+    """Seconds that may be spent on taking samples again that others disturbed."""
+
+    def take(self, measure: str, variant: str, number: int, take: Callable[[], tuple[dict[str, float], str]]) -> None:
+        try:
+            values, why = take()
+        except (OSError, subprocess.SubprocessError, ValueError) as failed:
+            self.console.print(f"[red]{measure}, {variant}: {failed}")
+            return
+        self.samples.append(Sample(measure, variant, number, values, values.pop("foreign"), why))
+
+    def take_again(self, measure: Measure, running: list[Running]) -> None:
+        """Until two of each are undisturbed, or the patience is used up: the machine may be quieter now."""
+        while self.patience > 0:
+            quiet = Counter(s.variant for s in self.samples if s.measure == measure.name and s.foreign < DISTURBED)
+            wanted = [one for one in running if quiet[one.name] < min(2, measure.rounds)]
+            if not wanted:
+                return
+            for one in wanted:
+                began = time.monotonic()
+                self.take(measure.name, one.name, measure.rounds, partial(measure.take, one, self.cores.others))
+                self.patience -= time.monotonic() - began
+
+    @contextlib.contextmanager
+    def started(self, starters: Sequence[Starter], place: Place, what: str) -> Iterator[list[Running]]:
+        """Those of them that are here and start."""
+        running: list[Running] = []
+        try:
+            for number, (name, starter) in enumerate(starters):
+                folder = place.folder / f"{what}-{number}"
+                folder.mkdir()
+                try:
+                    one = starter(replace(place, folder=folder))
+                except NotInstalled as why:
+                    self.missing[name] = f"not installed; {why}"
+                    continue
+                running.append(one)
+                if not one.wait():
+                    self.missing[name] = f"did not start, see {_copied(folder / 'log')}"
+                    running.remove(one)
+                    one.stop()
+            for one in running:
+                one.settle(20)
+            yield running
+        finally:
+            for one in running:
+                one.stop()
+
+    def prove(self, running: Running, what: str) -> None:
+        """Look for every answered request in the record."""
+        if running.config is not None:
+            try:
+                answered, missing = answered_and_missing(running)
+            except subprocess.SubprocessError as failed:
+                self.console.print(f"[red]{what}: {failed}")
+                answered = missing = sum(good for *_, good in running.asked)
+            self.recorded[what] = {"answered": answered, "missing": missing}
 
 
-def recorded(running: Running) -> int:
-    import sqlite3
-
-    assert running.config is not None
-    path = running.config.parent / "data" / "audit.db"
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    found = connection.execute("select count(*) from exchange where end_state = 'complete'").fetchone()[0]
-    connection.close()
-    return int(found)
+def _copied(log: Path) -> Path:
+    """The folder goes at the end; what a program said that did not start stays."""
+    kept = BUILT / f"{log.parent.name}.log"
+    kept.write_bytes(log.read_bytes() if log.exists() else b"")
+    return kept
 
 
-def measures(folder: Path, *, quick: bool) -> dict[str, tuple[int, Callable[[Running], Sample]]]:
-    """By name: (rounds, how to take one sample)."""
-    seconds, rounds = (2, 3) if quick else (3, 5)
-    found: dict[str, tuple[int, Callable[[Running], Sample]]] = {
-        "32 connections": (rounds, lambda r: load(folder, r, seconds, 32, _SMALL)),
-        "1 connection": (rounds, lambda r: load(folder, r, seconds, 1, _SMALL)),
-        "new connection each": (rounds, lambda r: load(folder, r, seconds, 16, _SMALL, close=True)),
-        "64 KiB bodies": (rounds, lambda r: load(folder, r, seconds, 32, _AGENT)),
-        "at 50 requests/s": (rounds, lambda r: pace(r, 50, seconds)),
-    }
-    for count, chunks, interval, ramp in (
-        (1, 100, 20, 0),
-        (50, 100, 20, 0.5),
-        (200, 40, 50, 1),
-        (1000, 25, 200, 2),
-        (2000, 15, 400, 3),
-    ):
-        if not quick or count in (50, 1000):
-            found[f"{count} streams"] = (
-                1 if count >= 1000 else 3,
-                partial(streams, count=count, chunks=chunks, interval=interval, ramp=ramp),
-            )
-    return found
-
-
-def alone(folder: Path, upstream: int, seconds: int, console: Console) -> dict[str, dict[str, Sample]]:
-    """Sekisho by itself: what grows with what."""
-    found: dict[str, dict[str, Sample]] = {}
-    rules = "".join(
-        f"{{name: r{i}, domains: [d{i}.example], models: ['m{i}*'], operations: [chat]}}, " for i in range(1000)
-    )
-    makers: dict[str, Callable[[Path, int], Running]] = {
-        "1 rule": partial(variants.sekisho, name="one rule"),
-        "1,000 rules": partial(variants.sekisho, name="many rules", rules=rules),
-        "1 worker, both cores": partial(variants.sekisho, name="one worker", core="0,1"),
-        "2 workers, both cores": partial(variants.sekisho, name="two workers", more="workers: 2\n", core="0,1"),
-    }
-    for what, make in makers.items():
-        console.print(f"alone: {what}")
-        one: Running = make(folder, upstream)
-        one.wait(60)
-        time.sleep(1.5)  # the second worker
-        samples = [load(folder, one, seconds, 32, _SMALL) for _ in range(3)]
-        found[what] = {"Sekisho": median(samples)}
-        if what == "1 rule":
-            for size in (1 << 10, 1 << 14, 1 << 18, 1 << 20, 10 << 20):
-                body = _AGENT[: _AGENT.index("x")] + "x" * size + '"}]}'
-                found[f"bodies of {size >> 10:,} KiB"] = {
-                    "Sekisho": median([load(folder, one, seconds, 4, body) for _ in range(3)])
-                }
-        one.stop()
-    return found
+def run_all(bench: Bench, measures: list[Measure], running: list[Running], bar: Progress) -> None:
+    task = bar.add_task("", total=sum(m.rounds for m in measures) * len(running))
+    for measure in measures:
+        for number in range(measure.rounds):
+            for one in running:
+                bar.update(task, description=f"{measure.name}: {one.name}")
+                bench.take(measure.name, one.name, number, partial(measure.take, one, bench.cores.others))
+                bar.advance(task)
+        bench.take_again(measure, running)
+    bar.remove_task(task)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, a few minutes")
-    parser.add_argument("--only", help="variants whose name contains this, beside bare mitmdump and direct")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter samples: about five minutes")
+    parser.add_argument(
+        "--only", metavar="NAME", help="a variant beside direct and mitmdump, or one part: plain, tls, growth"
+    )
+    parser.add_argument("--rounds", type=int, help="samples of each figure (5; with --quick 2)")
+    parser.add_argument(
+        "--output", type=Path, default=ROOT / "benchmarks" / "results", metavar="DIR", help="where latest.json goes"
+    )
     args = parser.parse_args()
-    console = Console()
-    if len(os.sched_getaffinity(0)) < 2:
-        sys.exit("Two cores are needed: one for what is measured, one for the load.")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        provider = variants.provider(folder, 0)
-        provider.wait()
-        running, missing = [], {}
-        makers: list[Callable[[Path, int], Running]] = [
-            *VARIANTS,
-            partial(variants.sekisho, name="Sekisho, recording off", record=False),
-        ]
-        for make in makers:
+    console, on = Console(), cores()
+    os.sched_setaffinity(0, {int(on.others)})  # progress bar, issuer and exports too keep off the measured core
+    build()
+    rounds, only = args.rounds or (2 if args.quick else 5), (args.only or "").lower()
+    issuers = Issuers(10)
+    with tempfile.TemporaryDirectory() as name, Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+        console=console, transient=True,
+    ) as bar:  # fmt: skip
+        folder, port = Path(name), free_port()
+        provider = start([str(BUILT / "provider"), str(port)], on.others, log=folder / "provider.log")
+        place = Place(folder, f"http://127.0.0.1:{port}", on.measured, issuers)
+        bench = Bench(place, on, console, patience=20 if args.quick else 300)
+        ended = Running("provider", port, provider)
+        ended.wait()
+        try:
+            _measure(bench, bar, quick=args.quick, rounds=rounds, only=only)
+        finally:
+            ended.stop()
+            issuers.stop()
+    found = _said(bench, args)
+    args.output.mkdir(parents=True, exist_ok=True)
+    (args.output / "latest.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    for table in tables(found):
+        shown = RichTable(title=table.title, title_justify="left")
+        for i, column in enumerate(table.columns):
+            shown.add_column(column, justify="right" if i else "left")
+        for row in table.rows:
+            shown.add_row(*row)
+        console.print(shown)
+    if not only and args.output == parser.get_default("output"):
+        write_page(found)
+    if any(one["missing"] for one in bench.recorded.values()):
+        sys.exit("Some answered requests are not on record.")
+
+
+def _measure(bench: Bench, bar: Progress, *, quick: bool, rounds: int, only: str) -> None:
+    place, on = bench.place, bench.cores
+    parts = ("plain", "tls", "growth")
+    groups_only = only if only in parts else ""
+    chosen = [s for s in PLAIN if not only or groups_only or only in s[0].lower() or s[0] in _ALWAYS]
+    if groups_only in ("", "plain"):
+        with bench.started(chosen, place, "plain") as running:
+            run_all(bench, main_measures(quick=quick, rounds=rounds), running, bar)
+            for one in running:
+                bench.prove(one, f"{one.name}, plain provider")
+    if groups_only in ("", "tls") and (not only or groups_only):
+        behind = tls_provider(place.folder, place.upstream_port, on.others)
+        if behind is None:
+            bench.missing["TLS to the provider"] = "needs nginx"
+        else:
+            behind.wait()
+            secure = replace(place, upstream=f"https://127.0.0.1:{behind.port}", authority=place.folder / "ca.pem")
             try:
-                one = make(folder, provider.port)
-            except NotInstalled as why:
-                missing[getattr(make, "__name__", "?")] = str(why)
-                continue
-            if args.only and args.only.lower() not in one.name.lower() and one.name not in ("direct", "bare mitmdump"):
-                one.stop()
-            elif one.wait(90):
-                running.append(one)
-            else:
-                missing[one.name] = "did not start"
-                one.stop()
-        console.print(f"measuring: {', '.join(r.name for r in running)}" + (f"; missing: {missing}" if missing else ""))
-        try:
-            results = take(running, measures(folder, quick=args.quick), console)
-            for one in running:
-                if one.name == "Sekisho":
-                    results["sustained"] = {one.name: [sustained(one, 4, folder)]}
-        finally:
-            for one in running:
-                one.stop()
-        try:
-            grown = alone(folder, provider.port, 1 if args.quick else 3, console)
-        finally:
-            provider.stop()
-    summary = {
-        "missing": missing,
-        "measures": {m: {v: median(s) for v, s in by.items()} for m, by in results.items()},
-        "alone": grown,
-    }
-    (ROOT / "benchmarks" / "results.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    console.print(write_page(summary))
+                with bench.started(WITH_TLS, secure, "tls") as running:
+                    run_all(bench, tls_measures(quick=quick, rounds=rounds), running, bar)
+                    for one in running:
+                        bench.prove(one, f"{one.name}, provider with TLS")
+            finally:
+                behind.stop()
+    if groups_only in ("", "growth") and (not only or groups_only):
+        _grow(bench, bar, quick=quick, rounds=rounds)
 
 
-def take(
-    running: list[Running], todo: dict[str, tuple[int, Callable[[Running], Sample]]], console: Console
-) -> dict[str, dict[str, list[Sample]]]:
-    """All variants in turn, round by round."""
-    results: dict[str, dict[str, list[Sample]]] = {name: {r.name: [] for r in running} for name in todo}
-    total = sum(rounds for rounds, _ in todo.values()) * len(running)
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("benchmark", total=total)
-        for name, (rounds, sample) in todo.items():
-            for _ in range(rounds):
-                for one in running:
-                    bar.update(task, description=f"{name}: {one.name}")
-                    try:
-                        results[name][one.name].append(sample(one))
-                    except (OSError, subprocess.SubprocessError, ValueError, statistics.StatisticsError) as failed:
-                        console.print(f"[red]{name}: {one.name}: {failed}[/red]"[:300])
+def _grow(bench: Bench, bar: Progress, *, quick: bool, rounds: int) -> None:
+    def filling(total: int) -> Callable[[int], None]:
+        task = bar.add_task(f"filling a store with {total:,}", total=total)
+        return lambda count: bar.advance(task, count)
+
+    folder = bench.place.folder / "growth"
+    folder.mkdir()
+    for group in groups(replace(bench.place, folder=folder), bench.cores, quick=quick, fill_with=filling):
+        with group.cases() as cases:
+            task = bar.add_task("", total=rounds * len(cases))
+            for number in range(rounds):
+                for case in cases:
+                    bar.update(task, description=f"{group.name}: {case.name}")
+                    bench.take(group.name, case.name, number, partial(case.take, case.running, bench.cores.others))
                     bar.advance(task)
-    return results
+            bar.remove_task(task)
+            for case in {id(c.running): c for c in cases}.values():
+                what = "all sizes" if group.name == "body size" else case.name
+                bench.prove(case.running, f"Sekisho, {group.name}: {what}")
 
 
-def median(samples: list[Sample]) -> Sample:
-    keys = samples[0] if samples else {}
-    found: Sample = {}
-    for key in keys:
-        values = [s[key] for s in samples if isinstance(s.get(key), int | float)]
-        found[key] = round(statistics.median(values), 4) if values else None
-    return found
+def _said(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
+    on = bench.cores
+    second = "on a free core" if on.second_is_free else "on the core of the load"
+    return {
+        "when": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "commit": _git("rev-parse", "--short", "HEAD")
+        + (" and changes" if _git("status", "--porcelain", "-uno", "--", ".", ":!benchmarks", ":!docs") else ""),
+        "machine": f"{_cpu()}, measured on core {on.measured}, load and provider on {on.others}, a second worker {second}",
+        "python": f"Python {platform.python_version()}, Linux {platform.release()}",
+        "quick": args.quick,
+        "missing": bench.missing,
+        "recorded": bench.recorded,
+        "summary": summary(bench.samples),
+        "samples": [sample.json() for sample in bench.samples],
+    }
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _cpu() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
 
 
 if __name__ == "__main__":

@@ -129,6 +129,8 @@ def _models(route: Route, fields: dict[str, Json]) -> list[str]:
     named: list[str] = [route.model] if route.model else []
     if isinstance(model := fields.get("model"), str) and not (named and route.path_decides):
         named.append(model)
+    if len(named) < 2 and fields.keys().isdisjoint(_FALLBACKS):
+        return named  # nearly always
     for key in _FALLBACKS:
         if isinstance(given := fields.get(key), list):
             named += [_name(each) for each in given]
