@@ -21,7 +21,7 @@ def fill(data: Path, total: int, advance: Callable[[int], None]) -> None:
     """Make `data` a store of this many exchanges; `advance` hears how many came in."""
     exchanges = [(i % 50, *each) for i, each in enumerate(short(random.Random(7), min(total, _REAL)))]
     data.mkdir(parents=True, exist_ok=True)
-    asyncio.run(journaled(data, exchanges))
+    asyncio.run(journaled(data, exchanges, None))
     recorder = Recorder(data)
     while recorder.step():
         pass
