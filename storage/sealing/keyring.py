@@ -6,7 +6,7 @@ The recorder makes keys; a key is on disk before anything that it sealed (`Vault
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal
@@ -43,8 +43,9 @@ def is_sealed_dir(data_dir: Path) -> bool:
 class KeyFile:
     """seal.db, open. Not thread-safe. Use `writing_keys` or `reading_keys`."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
+        self._path = path
 
     def close(self) -> None:
         self._connection.close()
@@ -52,8 +53,8 @@ class KeyFile:
     def add(self, master: MasterKey, key: bytes, kind: Kind, issuer: str, subject: str, day: int) -> int:
         """Its number. It is on disk after the next `commit`."""
         if not self._connection.in_transaction:
-            self._connection.execute("begin immediate")
-        row = self._connection.execute(
+            self._asked("begin immediate")
+        row = self._asked(
             "insert into data_key (issuer, subject, kind, day, master, wrapped) values (?, ?, ?, ?, ?, ?)",
             (issuer, subject, kind, day, master.id, master.wrap(key, _whose(kind, issuer, subject, day))),
         ).lastrowid
@@ -64,15 +65,15 @@ class KeyFile:
         """Wait until the disk has every key that was added.
 
         Raises:
-            sqlite3.Error: it has none of them; nothing may be kept that they sealed.
+            sqlite3.Error, StoreProblem: it has none of them; nothing may be kept that they sealed.
         """
         if not self._connection.in_transaction:
             return
         try:
-            self._connection.execute("commit")
-        except sqlite3.Error:
+            self._asked("commit")
+        except (sqlite3.Error, StoreProblem):
             if self._connection.in_transaction:
-                self._connection.execute("rollback")
+                self._asked("rollback")
             raise
 
     def key(self, masters: MasterKeys, number: int) -> bytes | None:
@@ -89,25 +90,25 @@ class KeyFile:
 
     def masters(self) -> dict[str, int]:
         """How many keys each master key wraps, by its id."""
-        return dict(self._connection.execute("select master, count(*) from data_key group by master").fetchall())
+        return dict(self._asked("select master, count(*) from data_key group by master").fetchall())
 
     def people(self) -> tuple[int, int]:
         """How many people have keys, and how many keys for content there are."""
-        found: tuple[int, int] = self._connection.execute(
+        found: tuple[int, int] = self._asked(
             "select count(distinct issuer || char(0) || subject), count(*) from data_key where kind = 'content'"
         ).fetchone()
         return found
 
     def last(self, issuer: str, subject: str) -> int:
         """The highest number of this person's keys; 0 where there are none."""
-        found = self._connection.execute(
+        found = self._asked(
             "select coalesce(max(number), 0) from data_key where issuer = ? and subject = ?", (issuer, subject)
         ).fetchone()
         return int(found[0])
 
     def destroy(self, issuer: str, subject: str, last: int) -> int:
         """Destroy the keys of a person up to this number. Returns how many there were."""
-        gone = self._connection.execute(
+        gone = self._asked(
             "delete from data_key where issuer = ? and subject = ? and number <= ?", (issuer, subject, last)
         )
         return gone.rowcount
@@ -120,7 +121,7 @@ class KeyFile:
         """Wrap by the current master key what an older one wraps. Yields how many are done, batch by batch, each on
         disk by then."""
         done = 0
-        while rows := self._connection.execute(
+        while rows := self._asked(
             "select number, issuer, subject, kind, day, master, wrapped from data_key where master <> ? limit 500",
             (masters.current.id,),
         ).fetchall():
@@ -129,20 +130,34 @@ class KeyFile:
                 whose = _whose(kind, issuer, subject, day)
                 key = masters.unwrap(master, wrapped, whose)
                 again.append((masters.current.id, masters.current.wrap(key, whose), number))
-            self._connection.execute("begin immediate")
+            self._asked("begin immediate")
             self._connection.executemany("update data_key set master = ?, wrapped = ? where number = ?", again)
             self.commit()
             done += len(rows)
             yield done
         if done:
-            self._connection.execute("vacuum")  # nothing of what the old key wrapped stays in the file
+            self._asked("vacuum")  # nothing of what the old key wrapped stays in the file
 
     def _unwrapped(self, masters: MasterKeys, where: str, *values: object) -> bytes | None:
-        row = self._connection.execute(
+        row = self._asked(
             f"select kind, issuer, subject, day, master, wrapped from data_key where {where}",  # noqa: S608 - our own
             values,
         ).fetchone()
         return None if row is None else masters.unwrap(row[4], row[5], _whose(*row[:4]))
+
+    def _asked(self, sql: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        """A damaged key file is another matter than a damaged record, and another than a full disk.
+
+        Raises:
+            StoreProblem: seal.db is damaged.
+            sqlite3.OperationalError: anything else.
+        """
+        try:
+            return self._connection.execute(sql, values)
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as broken:
+            raise _unusable(self._path, broken) from broken
 
 
 def _whose(kind: str, issuer: str, subject: str, day: int) -> bytes:
@@ -166,7 +181,7 @@ def writing_keys(data_dir: Path) -> KeyFile:
     except sqlite3.DatabaseError as broken:
         connection.close()
         raise _unusable(path, broken) from broken
-    return KeyFile(connection)
+    return KeyFile(connection, path)
 
 
 @contextmanager
@@ -185,7 +200,7 @@ def reading_keys(data_dir: Path) -> Iterator[KeyFile]:
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10)
         try:
-            yield KeyFile(connection)
+            yield KeyFile(connection, path)
         finally:
             connection.close()
     except sqlite3.DatabaseError as broken:

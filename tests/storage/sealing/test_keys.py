@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from settings.sealing import MasterKeySource, Seal
 from storage.journal.files import journal_dir
+from storage.problem import StoreProblem
 from storage.sealing.journal import JournalSealer, sealed_by
 from storage.sealing.keyring import reading_keys, seal_path, writing_keys
 from storage.sealing.master import MasterKey, SealProblem, master_keys, written
@@ -215,3 +216,23 @@ def test_nobody_else_may_read_the_keys(place: Place) -> None:
     place.write(told())
 
     assert seal_path(place.data_dir).stat().st_mode & 0o077 == 0
+
+
+def make_keys(vault: Vault) -> None:
+    for day in range(400):
+        vault.of(None, day * 86_400_000_000)
+        vault.persist()
+
+
+def test_a_damaged_key_file_is_no_damaged_record(place: Place) -> None:
+    place.write(told())
+    assert place.seal is not None
+    vault = Vault(place.data_dir, master_keys(place.seal), "keyed")
+    path = seal_path(place.data_dir)
+    path.write_bytes(b"SQLite format 3\0" + bytes(200) + path.read_bytes()[216:4096] + b"\xff" * 8192)
+
+    with pytest.raises(StoreProblem, match=r"seal\.db cannot be used: .* Restore it from a backup"):
+        make_keys(vault)
+    vault.close()
+    with pytest.raises(StoreProblem, match=r"seal\.db cannot be used"):
+        place.records()
