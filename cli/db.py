@@ -198,7 +198,7 @@ def _recover(settings: "Settings", damaged: Path, to: Path, aside: Path | None) 
     console = err()
     console.print(f"{found.rows.get('exchange', 0)} exchanges were read; the damaged file is {visible(str(kept))}.")
     if found.lost:
-        console.print(f"Lost: {shown(ranges(found.lost))}.")
+        console.print(f"Lost: {shown(found.lost)}.")
     if found.without:
         console.print(f"Without content: {shown(ranges(found.without))}.")
     _rebuild(settings, to)

@@ -43,6 +43,7 @@ class Status:
     record_bytes: int
     waiting: int
     lag_s: float
+    disk_free: float | None  # share of the disk under data_dir, 0 to 1; null: it does not say
     journal: list[BootStatus]
     provider_keys: list["CredentialState"]  # as the worker that sees them worst says
 
@@ -51,7 +52,8 @@ def status(
     config: Config = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Say whether Sekisho runs, how far the record is, and how much of the journal waits to be recorded.
+    """Say whether Sekisho runs, how far the record is, how much of the journal waits to be recorded, and how
+    much of the disk is free.
 
     Provider keys that cannot be read, or that the provider refuses, are named.
     """
@@ -97,9 +99,19 @@ def status_of(data_dir: Path) -> Status:
         record_bytes=bytes_of(path),
         waiting=sum(boot.waiting for boot in journal),
         lag_s=max((boot.lag_s for boot in journal), default=0.0),
+        disk_free=_disk_free(data_dir),
         journal=journal,
         provider_keys=_provider_keys([directory for directory in boots(journal_dir(data_dir)) if is_alive(directory)]),
     )
+
+
+def _disk_free(data_dir: Path) -> float | None:
+    from storage.room import DiskRoom
+
+    try:
+        return round(DiskRoom(data_dir).free(), 4)
+    except OSError:
+        return None
 
 
 _BY_GRAVITY = ("ready", "refused", "missing")
@@ -213,6 +225,7 @@ def _page(found: Status, data_dir: Path) -> "list[Text]":
             f"  to record {found.waiting} exchange{'' if found.waiting == 1 else 's'}"
             + (f", {found.lag_s:.1f} s behind" if found.waiting else "")
         ),
+        *([Text(f"  disk      {100 * found.disk_free:.0f} % free")] if found.disk_free is not None else []),
     ]
     for key in found.provider_keys:
         if key.state != "ready" or key.problem is not None:

@@ -10,12 +10,14 @@ from typing import Final
 
 from storage.sqlite.damage import begun_anew, damage_of, known_of, name_aside, put_aside
 from storage.sqlite.driver import audit_path
+from storage.sqlite.salvage import carry_over
 from storage.sqlite.writing import AuditWriter
 
 log = logging.getLogger(__name__)
 
 _AT_START: Final = 5.0  # seconds; what takes longer is left to the daily look
 _DAY: Final = 86_400.0
+_STANDING: Final = ("hold", "outbox")  # what is in force whatever becomes of the file
 
 type Open = Callable[[], AuditWriter]
 
@@ -55,6 +57,8 @@ def begin_anew(data_dir: Path, heads: Path, why: str, open_: Open) -> AuditWrite
     )
     writer = open_()
     writer.go_on_after(begun_anew(why, aside, known, now))
+    kept = carry_over(aside, writer.connection, _STANDING)
+    log.warning("Holds that are in force again: %d. Commands for other stores: %d.", kept["hold"], kept["outbox"])
     return writer
 
 

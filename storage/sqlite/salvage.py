@@ -13,9 +13,10 @@ from typing import Final
 from storage.sealing.content import Opener, of_exchange
 from storage.sealing.vault import Altered, Locked
 from storage.sqlite.bodies import BodyReader
-from storage.sqlite.breaks import ChainBreak, ranges, write_break
+from storage.sqlite.breaks import ChainBreak, Range, ranges, without, write_break
 from storage.sqlite.damage import Known
 from storage.sqlite.driver import open_for_writing
+from storage.sqlite.transaction import transaction
 from storage.sqlite.upgrade import bring_up_to_date
 
 _WINDOW: Final = 200  # rows asked for at once
@@ -30,7 +31,7 @@ class Salvaged:
     """How much was read, and what was not."""
 
     rows: dict[str, int] = field(default_factory=dict)  # table → rows
-    lost: list[int] = field(default_factory=list)  # seqs of exchanges
+    lost: tuple[Range, ...] = ()  # seqs of exchanges
     without: list[int] = field(default_factory=list)  # seqs of exchanges whose content is lost
 
 
@@ -70,6 +71,7 @@ def salvage(
             source.close()
         connection.execute("begin immediate")
         _fit_together(connection, found, opener)
+        found.lost = _missing(connection, known.last_seq)
         heads = dict(
             connection.execute(
                 "select node, hash from exchange where seq in (select max(seq) from exchange group by node)"
@@ -77,9 +79,7 @@ def salvage(
         )
         write_break(
             connection,
-            ChainBreak(
-                known.last_seq, int(at * 1e6), reason, kept_as, ranges(found.lost), ranges(found.without), heads
-            ),
+            ChainBreak(known.last_seq, int(at * 1e6), reason, kept_as, found.lost, ranges(found.without), heads),
         )
         connection.execute("commit")
         connection.execute("pragma wal_checkpoint(truncate)")
@@ -116,8 +116,7 @@ def _copy(
         end = _end(source, table)
         if end is None and table == "exchange":
             end = known.last_seq
-        lost = found.lost if table == "exchange" else []
-        rows = _by_number(source, table, names, end, lost)
+        rows = _by_number(source, table, names, end)
     for row in rows:
         target.execute(put, row)
         found.rows[table] += 1
@@ -141,9 +140,7 @@ def _end(source: sqlite3.Connection, table: str) -> int | None:
         return None
 
 
-def _by_number(
-    source: sqlite3.Connection, table: str, names: str, end: int | None, lost: list[int]
-) -> Iterator[tuple[object, ...]]:
+def _by_number(source: sqlite3.Connection, table: str, names: str, end: int | None) -> Iterator[tuple[object, ...]]:
     some = f"select {names} from {table} where rowid >= ? and rowid < ? order by rowid"  # noqa: S608 - names of our own
     one = f"select {names} from {table} where rowid = ?"  # noqa: S608 - the same
     first, empty = 1, 0
@@ -156,7 +153,7 @@ def _by_number(
                 try:
                     rows += source.execute(one, (number,)).fetchall()
                 except sqlite3.Error:
-                    lost.append(number)
+                    continue  # on the bad page; what is missing is counted at the end
         yield from rows
         empty = 0 if rows else empty + 1
         first += _WINDOW
@@ -181,6 +178,9 @@ def _from_both_ends(source: sqlite3.Connection, table: str, names: str) -> Itera
 
 def _fit_together(connection: sqlite3.Connection, found: Salvaged, opener: Opener) -> None:
     """Rows whose other half is lost: what belongs to no exchange goes, an exchange without content says so."""
+    count, last = connection.execute("select count(*), coalesce(max(id), 0) from tombstone").fetchone()
+    if count != last:  # a chain with a hole proves nothing: what it names is named by the break
+        connection.execute("delete from tombstone")
     for table, _ in _tables(connection):
         for row in connection.execute(f"pragma foreign_key_list({table})").fetchall():
             parent, column, key = row[2], row[3], row[4]
@@ -200,7 +200,50 @@ def _fit_together(connection: sqlite3.Connection, found: Salvaged, opener: Opene
                 bodies.get(manifest, of_exchange(id_, column))
         except (LookupError, ValueError, Altered):
             _let_go(connection, seq, found)
+    for (seq,) in connection.execute(_UNEXPLAINED).fetchall():
+        if seq not in found.without:
+            found.without.append(seq)
     found.without.sort()
+
+
+_UNEXPLAINED: Final = """
+    select e.seq from exchange e join body b on b.seq = e.seq
+    where e.request_digest <> 'off' and (e.salt is null or b.raw <> 'kept')
+    and not exists (select 1 from erased x where x.seq = e.seq)
+    and not (e.salt is not null and b.raw = 'expired' and e.started_at < coalesce((select
+        max(json_extract(detail, '$.before')) from tombstone where kind = 'expire'), 0))
+"""
+"""Exchanges without content of which no tombstone tells any more."""
+
+
+def _missing(connection: sqlite3.Connection, last: int) -> tuple[Range, ...]:
+    """Seqs that are neither here nor let go by retention, from the first that is here."""
+    gaps = connection.execute(
+        "select previous + 1, seq - 1 from (select seq, lag(seq) over (order by seq) as previous from exchange) "
+        "where previous is not null and seq > previous + 1"
+    ).fetchall()
+    (end,) = connection.execute("select max(seq) from exchange").fetchone()
+    if (end or 0) < last:
+        gaps.append(((end or 0) + 1, last))
+    gone = connection.execute("select first, last from pruned order by first").fetchall()
+    return tuple(left for first, until in gaps for left in without((first, until), gone))
+
+
+def carry_over(damaged: Path, connection: sqlite3.Connection, tables: Iterable[str]) -> dict[str, int]:
+    """Copy what can be read of these tables into a record that was begun anew. Returns table → rows."""
+    wanted = {name: sql for name, sql in _tables(connection) if name in set(tables)}
+    found = Salvaged()
+    source = sqlite3.connect(f"{damaged.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10)
+    try:
+        for name, sql in wanted.items():
+            try:
+                with transaction(connection):
+                    _copy(source, connection, name, sql, Known(0, {}), found, 0, lambda _asked: None)
+            except sqlite3.Error:
+                found.rows[name] = 0  # not even its shape can be read
+    finally:
+        source.close()
+    return found.rows
 
 
 def _let_go(connection: sqlite3.Connection, seq: int, found: Salvaged) -> None:

@@ -108,6 +108,7 @@ async def test_status_tells_how_much_waits_to_be_recorded(desk: Desk) -> None:
         [boot] = found["journal"]
         assert (boot["alive"], boot["rows"], boot["open"], boot["waiting"]) == (True, 7, 1, 1)
         assert boot["bytes"] > 0
+        assert 0 < found["disk_free"] <= 1
         assert 0 < boot["lag_s"] < 60
         assert found["lag_s"] == boot["lag_s"]
         assert "the recorder does not run" in desk.sekisho("status").stdout

@@ -7,6 +7,7 @@ import pytest
 
 from storage.sqlite.driver import audit_path
 from storage.sqlite.lock import in_place_of_the_recorder
+from storage.sqlite.tombstones import Order, Tombstones
 from storage.sqlite.writing import AuditWriter
 from tests.cli.conftest import Desk
 from tests.cli.records import chat
@@ -182,6 +183,29 @@ def test_recover_saves_what_a_damaged_file_still_holds(desk: Desk, table: str, l
         assert len(desk.sekisho("export", "--query", "質問 答え").stdout.splitlines()) == 400
     desk.store(chat("after", "it"))
     assert desk.sekisho("verify").exit_code == 0
+
+
+def test_what_a_lost_tombstone_explained_is_named_by_the_break(desk: Desk) -> None:
+    many(desk)
+    connection = sqlite3.connect(audit_path(desk.data_dir), isolation_level=None)
+    order = Order("u1", "root", "asked for", 1)
+    number = Tombstones(connection).add("erase", order, {"identities": [], "before": 1})
+    Tombstones(connection).add("erased", order, {"of": number, "exchanges": 1, "chunks": 0, "held": 0})
+    connection.execute("update body set request=null, request_json=null, response=null, raw='expired' where seq=3")
+    connection.execute("delete from raw_reply where seq = 3")
+    connection.execute("update exchange set salt = null where seq = 3")
+    connection.execute("insert into erased values (3, ?)", (number,))
+    connection.close()
+    assert desk.sekisho("verify").exit_code == 0
+    [page, *_] = pages_of(desk, "tombstone")
+    damage(desk, page)
+
+    said = desk.sekisho("db", "recover")
+    assert said.exit_code == 0, said.output
+    assert "Without content: 3." in said.stderr
+    verified = desk.sekisho("verify")
+    assert verified.exit_code == 0, verified.output
+    assert "of records 3 the content is lost" in verified.stdout
 
 
 def test_what_was_put_aside_goes_to_a_directory_of_its_own(desk: Desk) -> None:

@@ -71,6 +71,24 @@ async def test_a_damaged_file_is_put_aside_at_the_start_and_the_record_goes_on(
     assert "records 1 to 5 are not in this file any more" in said
 
 
+async def test_holds_stay_in_force_whatever_becomes_of_the_file(tmp_path: Path, journal: Journal) -> None:
+    exchange(journal)
+    await settle(journal)
+    record_all(tmp_path)
+    connection = sqlite3.connect(audit_path(tmp_path))
+    connection.execute("insert into hold (person, reason, actor, at) values ('ann@example.com', 'case 7', 'lawyer', 1)")
+    connection.commit()
+    connection.close()
+    damage_table(tmp_path, "chunk")
+    record_all(tmp_path)
+    journal.close()
+
+    assert len(corrupt(tmp_path)) == 1
+    connection = sqlite3.connect(audit_path(tmp_path))
+    assert connection.execute("select person, reason from hold").fetchall() == [("ann@example.com", "case 7")]
+    connection.close()
+
+
 async def test_damage_that_shows_while_recording_costs_no_exchange(tmp_path: Path, journal: Journal) -> None:
     for number in range(1, 4):
         exchange(journal, number)
