@@ -107,6 +107,8 @@ def _who(record: ShownRecord) -> str:
         more.append(f"groups {', '.join(who.groups)}")
     if record.client.credential:
         more.append(f"key {record.client.credential}")
+    if record.claimed_user and record.claimed_user not in (who.email, who.subject):
+        more.append(f"claims to speak for {record.claimed_user[:100]}")
     return f"{who.email or who.subject}  ({', '.join(more)})"
 
 

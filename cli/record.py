@@ -65,6 +65,7 @@ class ShownRecord(msgspec.Struct, frozen=True):
     raw: str
     stream: bool = False
     principal: Principal | None = None
+    claimed_user: str | None = None
     query: str | None = None
     request_model: str | None = None
     response_model: str | None = None

@@ -10,6 +10,7 @@ from storage.sealing.columns import open_columns
 from storage.sealing.content import Opener, is_sealed, of_exchange
 from storage.sealing.vault import KeyGone, unsealed_among_sealed
 from storage.sqlite.bodies import BodyReader
+from storage.sqlite.claimed import claimed_user
 
 _encode = msgspec.json.Encoder().encode
 
@@ -62,6 +63,7 @@ def record_json(row: Row, bodies: BodyReader) -> bytes:
         "groups": msgspec.json.decode(row["groups"] or "[]"),
     }
     answered = row["end_state"] != "refused"
+    request = _json(row, "request_json" if row["request_json"] else "request", bodies)
     return _encode(
         {
             "id": identifier(row["id"]),
@@ -69,7 +71,7 @@ def record_json(row: Row, bodies: BodyReader) -> bytes:
             "started_at": iso(row["started_at"]),
             "node": row["node"],
             "principal": principal if known else None,
-            "claimed_user": None,
+            "claimed_user": claimed_user(request),
             "client": {
                 "address": row["address"],
                 "user_agent": row["user_agent"],
@@ -110,7 +112,7 @@ def record_json(row: Row, bodies: BodyReader) -> bytes:
             },
             "thread_id": identifier(row["thread_id"]) if row["thread_id"] else None,
             "upstream_request_id": row["upstream_request_id"],
-            "request": _json(row, "request_json" if row["request_json"] else "request", bodies),
+            "request": request,
             "response": _json(row, "response", bodies) if answered else None,
             "request_bytes": row["request_bytes"],
             "response_bytes": row["response_bytes"],

@@ -255,3 +255,12 @@ def test_a_reply_that_is_no_stream_is_replayed_as_its_text(desk: Desk) -> None:
     said = desk.sekisho("replay", none)
     assert (said.exit_code, said.stdout) == (0, "")
     assert "no reply" in said.stderr
+
+
+def test_whom_a_caller_claims_to_speak_for_is_shown_beside_who_it_is(desk: Desk) -> None:
+    (claiming,) = desk.store(record({"model": "m", "messages": [], "user": "bob\x1b[2J"}, {"n": 1}))
+    (honest,) = desk.store(record({"model": "m", "messages": [], "user": "ann@example.com"}, {"n": 1}))
+    shown = desk.sekisho("show", claiming)
+    assert "ann@example.com  (issuer own, subject ann, groups eng, claims to speak for bob" in shown.stdout
+    assert "\x1b" not in shown.stdout
+    assert "claims to" not in desk.sekisho("show", honest).stdout
