@@ -30,6 +30,7 @@ def check(config: Config = None) -> None:
         "issuers": ", ".join(f"{one.name} ({one.kind})" for one in identity.issuers) or "none",
         "domains": ", ".join(identity.domains) or "none",
         "rules": ", ".join(rule.name for rule in settings.policies.rules) or "none",
+        "content": f"sealed, index {seal.index}" if (seal := settings.storage.seal) else "not sealed",
         "record": _ON_FAILURE[settings.on_failure],
     }
     console = out()

@@ -16,7 +16,7 @@ from storage.sealing.keyring import KeyFile, Kind, check_master, is_sealed_dir, 
 from storage.sealing.master import MasterKeys, SealProblem, master_keys
 
 _DAY: Final = 86_400_000_000  # microseconds
-_AT_HAND: Final = 10_000  # keys; one that was put aside is not fetched again, a new one is made
+_AT_HAND: Final = 50_000  # keys; one that was put aside is not fetched again, a new one is made
 
 Index = Literal["keyed", "plain", "off"]
 
