@@ -23,7 +23,7 @@ from recording.understanding import READER, Journaled, keep_only, put_together, 
 from recording.watch import Watch
 from settings.schema import Heads, Settings
 from settings.sealing import Seal
-from storage.journal.files import hold_lock, journal_dir
+from storage.journal.files import hold_lock, journal_dir, spill_is_away
 from storage.journal.reading import boots
 from storage.room import Ballast, DiskRoom, ballast_from, is_full, rooms_from
 from storage.sealing.journal import JournalOpener
@@ -269,7 +269,9 @@ class Recorder:
             time.sleep(_REST)
         self._catch_up()
         self._empty_journals()
-        return [f"the journal of worker {boot.name[:13]}, which does not answer: restart it" for boot in waiting]
+        left = [f"the journal of worker {boot.name[:13]}, which does not answer: restart it" for boot in waiting]
+        away = [boot for boot in self._intake.boots() if spill_is_away(boot.directory)]
+        return left + [f"the journal of worker {boot.name[:13]} on the second disk: bring that back" for boot in away]
 
     def _anchor(self) -> None:
         self._anchored = time.monotonic()

@@ -22,7 +22,7 @@ from storage.sqlite.thread_index import ThreadIndex
 from storage.sqlite.tombstones import Order, Tombstones
 from storage.sqlite.transaction import transaction
 
-_BUDGET: Final = 0.012  # seconds in one transaction, its commit not counted
+_BUDGET: Final = 0.010  # seconds in one transaction, its commit not counted
 _PAGE: Final = 2000  # exchanges looked for at a time
 _PAGES: Final = 50  # of the file, given back in one transaction
 _ROOM: Final = 0.95  # of storage.keep.bytes, down to which is made room

@@ -19,7 +19,7 @@ from storage.sqlite.search import phrase, tokens
 _KINDS: Final = ("user", "answer", "tool")
 _COLUMNS: Final = ("user_text", "answer_text", "tool_text")
 _SAMPLES: Final = 3  # words of an exchange that are looked for after it was taken out
-_SAMPLE: Final = 40  # characters
+_SAMPLE: Final = 16  # characters
 
 type Tokens = tuple[str, str, str]
 """As they go into the three columns."""

@@ -310,3 +310,42 @@ async def test_the_recorder_lets_go_by_itself_while_it_records(
     recorder.close()
 
     assert [record["seq"] for record in records(tmp_path)] == [3]
+
+
+async def test_a_journal_on_the_second_disk_is_cleared_too(tmp_path: Path, commands: Commands) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    journal = Journal(tmp_path, durable=False, file_limit=1 << 20, limit=1 << 30, spill_dir=other)
+    assert journal.disk._go_to(1)
+    secret(journal, 1)
+    await settle(journal)
+    assert any(word in on_disk(other) for word in WORDS), "the test would see it"
+    recorder = Beside(tmp_path)
+    await recorder.record_all()
+    uid = erase(commands)
+    await recorder.carry_out()
+    await recorder.close()
+    journal.close()
+
+    assert commands.get(uid).state == "done", commands.get(uid).outcome
+    assert [word for word in WORDS if word in on_disk(tmp_path)] == []
+
+
+async def test_a_second_disk_that_is_away_is_said_and_the_record_is_erased_all_the_same(
+    tmp_path: Path, commands: Commands
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    journal = Journal(tmp_path, durable=False, file_limit=1 << 20, limit=1 << 30, spill_dir=other)
+    secret(journal, 1)
+    await settle(journal)
+    recorder = Beside(tmp_path)
+    await recorder.record_all()
+    other.rename(tmp_path / "away")
+    uid = erase(commands)
+    await recorder.carry_out()
+    await recorder.close()
+    journal.close()
+
+    assert "second disk: bring that back" in str(commands.get(uid).outcome)
+    assert [one["request"] for one in records(tmp_path) if one["request_bytes"]] == [None]
