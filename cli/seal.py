@@ -108,9 +108,8 @@ def _page(found: "SealState", seal: "Seal | None", current: str | None) -> list[
     unsealed = exchanges.pop("unsealed", 0)
     by_index = ", ".join(f"{number} with an index that is {index}" for index, number in sorted(exchanges.items()))
     lines.append(f"  exchanges {sum(exchanges.values())} sealed{f' ({by_index})' if by_index else ''}, {unsealed} not")
-    lines.append(
-        f"  data keys {sum(found.masters.values())}: {found.content_keys} for content of {found.people} people"
-    )
+    people = f"{found.people} {'person' if found.people == 1 else 'people'}"
+    lines.append(f"  data keys {sum(found.masters.values())}: {found.content_keys} for content of {people}")
     lines += [
         f"            {number} wrapped by {id_}{'' if id_ == current else ': not the current one'}"
         for id_, number in sorted(found.masters.items())

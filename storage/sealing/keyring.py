@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Final, Literal
 
 from storage.problem import StoreProblem
+from storage.sealing.content import key_number
 from storage.sealing.master import MasterKey, MasterKeys, SealProblem, wrong_key
 
 Kind = Literal["content", "address", "index"]
 """What a key is for: sealing a person's content of one day; the addresses of a person's chunks; search and threads."""
 
+_NEWEST: Final = """
+    select e.salt from exchange e join sealed s on s.seq = e.seq where e.salt is not null order by e.seq desc limit 1
+"""
 _SCHEMA: Final = """
 create table if not exists data_key (
     number integer primary key autoincrement,      -- stands in everything that it sealed; never given twice
@@ -87,6 +91,11 @@ class KeyFile:
     def lasting(self, masters: MasterKeys, kind: Kind, issuer: str = "", subject: str = "") -> bytes | None:
         """The key of this kind that is there for good; None when there is none yet."""
         return self._unwrapped(masters, "kind = ? and issuer = ? and subject = ? and day = 0", kind, issuer, subject)
+
+    def highest(self) -> int:
+        """The highest number that a key here ever had."""
+        found = self._asked("select coalesce(max(seq), 0) from sqlite_sequence where name = 'data_key'").fetchone()
+        return int(found[0])
 
     def masters(self) -> dict[str, int]:
         """How many keys each master key wraps, by its id."""
@@ -193,10 +202,7 @@ def reading_keys(data_dir: Path) -> Iterator[KeyFile]:
     """
     path = seal_path(data_dir)
     if not path.exists():
-        raise SealProblem(
-            f"The data keys are not here: {path} is missing. Restore it from a backup; what is sealed cannot be read "
-            "without it."
-        )
+        raise keys_missing(data_dir)
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10)
         try:
@@ -205,6 +211,30 @@ def reading_keys(data_dir: Path) -> Iterator[KeyFile]:
             connection.close()
     except sqlite3.DatabaseError as broken:
         raise _unusable(path, broken) from broken
+
+
+def keys_missing(data_dir: Path) -> SealProblem:
+    """What to say where there is no seal.db."""
+    return SealProblem(
+        f"The data keys are not here: {seal_path(data_dir)} is missing. Restore it from a backup; what is sealed "
+        "cannot be read without it."
+    )
+
+
+def last_number(data_dir: Path) -> int:
+    """The number of the key that sealed the newest exchange; 0 where the record has none that is sealed, or cannot be
+    read: whoever opens it next says why."""
+    path = data_dir / "audit.db"
+    if not path.exists():
+        return 0
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)
+    try:
+        row = connection.execute(_NEWEST).fetchone()
+    except sqlite3.Error:
+        return 0  # no record of ours, or from before content could be sealed
+    finally:
+        connection.close()
+    return key_number(row[0]) if row else 0
 
 
 def copy_keys(data_dir: Path, file: Path) -> None:

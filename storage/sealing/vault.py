@@ -12,7 +12,18 @@ from exchange.principal import Principal
 from settings.sealing import Seal
 from storage.sealing.content import Sealer, key_number, opened
 from storage.sealing.index import KeyedIndex
-from storage.sealing.keyring import KeyFile, Kind, check_master, is_sealed_dir, new_key, reading_keys, writing_keys
+from storage.sealing.keyring import (
+    KeyFile,
+    Kind,
+    check_master,
+    is_sealed_dir,
+    keys_missing,
+    last_number,
+    new_key,
+    reading_keys,
+    seal_path,
+    writing_keys,
+)
 from storage.sealing.master import MasterKeys, SealProblem, master_keys
 
 _DAY: Final = 86_400_000_000  # microseconds
@@ -33,6 +44,8 @@ def masters_for_writing(data_dir: Path, seal: Seal | None) -> MasterKeys | None:
         SealProblem: the directory is sealed and no key is set, or another one.
     """
     sealed = is_sealed_dir(data_dir)
+    if not sealed and last_number(data_dir):
+        raise keys_missing(data_dir)
     if seal is None:
         if sealed:
             raise SealProblem(f"{data_dir} {NOT_SET} To record unsealed, use another data_dir.")
@@ -95,6 +108,11 @@ class Vault:
         self._seals: OrderedDict[tuple[str, str, int], PersonSeal] = OrderedDict()
         self.reading = SealedReading(data_dir, None, masters)
         try:
+            if (needed := last_number(data_dir)) > self._keys.highest():
+                raise SealProblem(
+                    f"{seal_path(data_dir)} is older than the record: key {needed} is not in it. Restore the newest "
+                    "copy of it; what was sealed since cannot be read without."
+                )
             self.keyed = KeyedIndex(self._lasting("index"))
             self._keys.commit()
         except BaseException:

@@ -236,3 +236,18 @@ def test_a_damaged_key_file_is_no_damaged_record(place: Place) -> None:
     vault.close()
     with pytest.raises(StoreProblem, match=r"seal\.db cannot be used"):
         place.records()
+
+
+def test_keys_that_were_lost_or_are_too_old_are_never_made_anew_in_silence(place: Place) -> None:
+    place.write(told())
+    path = seal_path(place.data_dir)
+    old = path.read_bytes()
+    place.write(told())
+    path.write_bytes(old)
+    with pytest.raises(SealProblem, match=r"seal\.db is older than the record: key 4 is not in it"):
+        place.write(told())
+    path.unlink()
+    for seal in (place.seal, None):
+        with pytest.raises(SealProblem, match=r"seal\.db is missing\. Restore it"):
+            masters_for_writing(place.data_dir, seal)
+    assert not path.exists()
