@@ -85,7 +85,7 @@ def groups(
 
         def start(place: Place, total: int) -> Running:
             fill(place.folder / "data", total, fill_with(total))
-            return sekisho.start(place)
+            return replace(sekisho.start(place), stored=total)
 
         return started(*((f"{n:,}", partial(start, total=n), small) for n in totals))
 

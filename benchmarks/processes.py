@@ -55,6 +55,8 @@ class Running:
     headers: str = ""
     config: Path | None = None
     """Sekisho's settings, where this is Sekisho and its record can be read."""
+    stored: int = 0
+    """How many exchanges were in its store before the first load."""
     asked: list[tuple[int, int, int]] = field(default_factory=list)
     """(first number, how many were asked, how many were answered) of each load it had."""
 

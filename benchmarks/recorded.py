@@ -23,6 +23,7 @@ def answered_and_missing(running: Running) -> tuple[int, int]:
     """
     assert running.config is not None
     command = [sys.executable, str(_ROOT / "run_proxy.py"), "export", "--config", str(running.config)]
+    command += ["--after", str(running.stored)]
     environment = {**os.environ, **ENVIRONMENT}
     kept: set[int] = set()
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=_ROOT, env=environment) as process:
