@@ -4,7 +4,7 @@ import logging
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from storage.journal.files import (
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 _INSERT, _VALUES, _LAST = "insert into row (exchange, kind, head, body) values ", "(?, ?, ?, ?), ", "(?, ?, ?, ?)"
 _AT_ONCE = 100  # rows in one statement
+_SMALL = 4096  # bytes of a row; a larger one has a statement to itself
 _OWED = 64 << 20  # bytes of rows kept in memory while the disk refuses them
 _SLICE = 1 << 20  # bytes of them that are tried at once: a disk that refuses is not asked to take all, time and again
 _PAUSE, _LONGEST = 5.0, 300.0  # seconds that a disk that refused is left alone, doubled each time
@@ -192,19 +193,20 @@ class JournalDisk:
         if self._connection is None:
             self._open_next_file()
         assert self._connection is not None
-        if len(rows) <= _AT_ONCE:
+        sizes = [_ROW + len(row[2]) + len(row[3] or b"") for row in rows]
+        if len(rows) <= _AT_ONCE and max(sizes) <= _SMALL:
             self._insert(rows)  # a statement alone is a transaction
         else:
             self._commit_many(self._connection, rows)
-        self._bytes_in_file += sum(map(_size, rows))
+        self._bytes_in_file += sum(sizes)
         if self._bytes_in_file > self._file_limit:
             self._rotate()
 
     def _commit_many(self, connection: sqlite3.Connection, rows: list[Entry]) -> None:
         connection.execute("begin immediate")
         try:
-            for i in range(0, len(rows), _AT_ONCE):
-                self._insert(rows[i : i + _AT_ONCE])
+            for each in _statements(rows):
+                self._insert(each)
             connection.execute("commit")
         except sqlite3.Error:
             if connection.in_transaction:
@@ -212,7 +214,7 @@ class JournalDisk:
             raise
 
     def _insert(self, rows: list[Entry]) -> None:
-        """All rows in one statement. Python lets go of its lock for each step of a statement, and with the event loop
+        """These rows in one statement. Python lets go of its lock for each step of a statement, and with the event loop
         busy gets it back late: a step a row would cost the batch, and the loop, far more than the rows themselves."""
         assert self._connection is not None
         if self._sealer is not None:
@@ -253,3 +255,20 @@ class JournalDisk:
 
 def _size(row: Entry) -> int:
     return _ROW + len(row[2]) + len(row[3] or b"")
+
+
+def _statements(rows: list[Entry]) -> Iterator[list[Entry]]:
+    """The rows of each statement, in order. A prepared statement keeps the values it was last given: with one for each
+    number of rows, large bodies would stay in memory a thousand times."""
+    run: list[Entry] = []
+    for row in rows:
+        alone = _size(row) > _SMALL
+        if run and (alone or len(run) == _AT_ONCE):
+            yield run
+            run = []
+        if alone:
+            yield [row]
+        else:
+            run.append(row)
+    if run:
+        yield run

@@ -241,3 +241,24 @@ async def test_a_disk_that_does_not_answer_fails_the_intents_that_wait_for_it(tm
 
     assert time.monotonic() - began < 2.9
     kept.close()
+
+
+def test_bodies_that_were_written_do_not_stay_in_memory(tmp_path: Path) -> None:
+    code = """
+        import pathlib, resource, sys
+        from storage.journal.disk import JournalDisk
+        disk = JournalDisk(pathlib.Path(sys.argv[1]), durable=False, file_limit=1 << 30)
+        def resident() -> int:
+            pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+            return pages * resource.getpagesize() >> 20
+        disk.write([(bytes(16), 1, b"head", bytes(65_536))])
+        before = resident()
+        for rows in range(1, 60):
+            assert disk.write([(bytes(16), 1, b"head", bytes(65_536))] * rows) is None
+        print(resident() - before)
+        """
+    ran = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)], capture_output=True, text=True, check=True
+    )
+
+    assert int(ran.stdout) < 25  # MB; the bodies are 110 MB
