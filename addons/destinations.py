@@ -1,7 +1,7 @@
 """Which provider a request is for, and what its request line is there."""
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from addons.flows import Destination
 from settings.schema import Provider
@@ -14,7 +14,8 @@ class Destinations:
         self._default = default
         self._parts = {name: urlsplit(provider.upstream) for name, provider in providers.items()}
         self._dialects = {name: provider.dialect for name, provider in providers.items()}
-        self._hosts = {parts.hostname: name for name, parts in self._parts.items()}
+        # By the whole address: a key must not go to another port of the host, nor in the clear.
+        self._addresses = {(parts.scheme, parts.hostname, _port(parts)): name for name, parts in self._parts.items()}
 
     def of(self, target: str) -> Destination:
         """The destination of a request target (path and query) as the caller sent it."""
@@ -30,7 +31,7 @@ class Destinations:
             dialect=dialect,
             scheme=parts.scheme,
             host=parts.hostname or "",
-            port=parts.port or (443 if parts.scheme == "https" else 80),
+            port=_port(parts),
             base=parts.path,
             path=path,
             query=query if mark else None,
@@ -39,7 +40,7 @@ class Destinations:
     def as_asked(self, scheme: str, host: str, port: int, target: str) -> Destination:
         """The destination of a request that names its own host (forward and transparent modes)."""
         path, mark, query = target.partition("?")
-        name = self._hosts.get(host)
+        name = self._addresses.get((scheme, host, port))
         dialect = self._dialects[name] if name else None
         return Destination(
             provider=name or host,
@@ -52,3 +53,7 @@ class Destinations:
             query=query if mark else None,
             known=name is not None,
         )
+
+
+def _port(parts: SplitResult) -> int:
+    return parts.port or (443 if parts.scheme == "https" else 80)

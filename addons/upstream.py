@@ -32,18 +32,21 @@ class UpstreamRouter:
         head = seen.head_in
         assert head is not None
         destination = head.destination
-        signs = self._upstreams.signs(destination.provider)
-        if self._own_keys_pass and seen.identified is None and head.brings_key and not signs:
-            return None  # on a laptop the caller's own key goes through as it came; ours helps out where there is none
-        if signs and not head.target.isascii():
-            return Deny("bad_path", reason="nobody can say which bytes a signature should cover here")
+        if not destination.known:
+            return None  # a host of nobody's settings: it is shown nothing
+        # On a laptop the caller's own key goes through as it came, and ours helps out where there is none; but what it
+        # signed for our address cannot stand at the provider's.
+        owns = self._own_keys_pass and seen.identified is None and head.brings_key
+        if owns and not self._upstreams.signs(destination.provider):
+            return None
         domain = seen.principal.domain if seen.principal is not None else None
         try:
-            seen.shown = self._upstreams.choose(
-                destination.provider, domain=domain, rule=seen.decision.rule, now=seen.started_at / 1e6
-            )
+            shown = self._upstreams.choose(destination.provider, domain, seen.decision.rule, seen.started_at / 1e6)
         except CredentialUnavailable as unavailable:
             return Deny(unavailable.code, reason=str(unavailable))
+        if shown is not None and shown.sign is not None and not head.target.isascii():
+            return Deny("bad_path", reason="nobody can say which bytes a signature should cover here")
+        seen.shown = shown
         return None
 
     def direct(self, flow: http.HTTPFlow, seen: OpenExchange) -> Awaitable[None] | None:

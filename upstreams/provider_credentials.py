@@ -76,7 +76,7 @@ class Upstreams:
         yield from self._work.values()
         yield from (token.work for token in self._tokens.values())
 
-    def choose(self, provider: str, *, domain: str | None, rule: str | None, now: float) -> Credential | None:
+    def choose(self, provider: str, domain: str | None, rule: str | None, now: float) -> Credential | None:
         """What to show this provider for a caller of this domain, let through by this rule, at this time (seconds
         since 1970). None when the settings give the provider nothing: the caller's own key is the only one.
 
@@ -87,7 +87,7 @@ class Upstreams:
             token = self._tokens.get(provider)
             return token.now_valid() if token is not None else None
         for line in lines:
-            if line.concerns(domain, rule) and line.is_due(now):
+            if line.starts <= now and (line.is_for_all or line.concerns(domain, rule)):
                 return line.choose(now)
         raise CredentialUnavailable(f"providers.{provider}.keys has none for this caller at this time")
 

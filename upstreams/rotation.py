@@ -39,6 +39,12 @@ class KeyLine:
     _aside: dict[Credential, float] = field(default_factory=dict)  # until when, on the monotonic clock
     _said: set[Credential] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        # Worked out once: every request looks here.
+        self.starts = self.members[-1].starts
+        """When the first of its keys counts, in seconds since 1970."""
+        self.is_for_all = not self.domains and not self.rules
+
     def concerns(self, domain: str | None, rule: str | None) -> bool:
         return (not self.domains or domain in self.domains) and (not self.rules or rule in self.rules)
 
@@ -46,9 +52,6 @@ class KeyLine:
     def narrowness(self) -> tuple[bool, bool]:
         """A line that names rules comes before one that names domains, and that before one that names nothing."""
         return bool(self.rules), bool(self.domains)
-
-    def is_due(self, now: float) -> bool:
-        return self.members[-1].starts <= now
 
     def choose(self, now: float) -> Credential:
         """The key to show at this time.
