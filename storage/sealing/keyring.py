@@ -26,12 +26,13 @@ create table if not exists data_key (
     number integer primary key autoincrement,      -- stands in everything that it sealed; never given twice
     issuer text not null, subject text not null,   -- whose; '' both: of whom nothing is known, or the instance's own
     kind text not null,                            -- content | address | index
-    day integer not null,                          -- days since 1970, UTC; 0: for good
+    day integer not null,                          -- of content: days since 1970, UTC
     master text not null,                          -- id of the master key that wraps it
     wrapped blob not null                          -- AES Key Wrap (RFC 3394)
 ) strict;
 create index if not exists data_key_person on data_key (issuer, subject, kind);
-create unique index if not exists data_key_lasting on data_key (kind, issuer, subject) where day = 0;
+create unique index if not exists data_key_for_good on data_key (kind, issuer, subject) where kind <> 'content';
+create index if not exists data_key_master on data_key (master);
 """
 
 
@@ -90,7 +91,7 @@ class KeyFile:
 
     def lasting(self, masters: MasterKeys, kind: Kind, issuer: str = "", subject: str = "") -> bytes | None:
         """The key of this kind that is there for good; None when there is none yet."""
-        return self._unwrapped(masters, "kind = ? and issuer = ? and subject = ? and day = 0", kind, issuer, subject)
+        return self._unwrapped(masters, "kind = ? and issuer = ? and subject = ?", kind, issuer, subject)
 
     def highest(self) -> int:
         """The highest number that a key here ever had."""
@@ -100,6 +101,14 @@ class KeyFile:
     def masters(self) -> dict[str, int]:
         """How many keys each master key wraps, by its id."""
         return dict(self._asked("select master, count(*) from data_key group by master").fetchall())
+
+    def masters_in_use(self) -> Iterator[str]:
+        """The ids of the master keys that wrap anything; quick, however many keys there are."""
+        after = ""
+        while row := self._asked("select min(master) from data_key where master > ?", (after,)).fetchone():
+            if row[0] is None:
+                return
+            yield (after := row[0])
 
     def people(self) -> tuple[int, int]:
         """How many people have keys, and how many keys for content there are."""
@@ -260,7 +269,7 @@ def check_master(masters: MasterKeys, keys: KeyFile) -> None:
     Raises:
         SealProblem: one does not; nothing may be written then.
     """
-    for needed in keys.masters():
+    for needed in keys.masters_in_use():
         if needed not in masters:
             raise wrong_key(needed, masters.current.id)
 

@@ -251,3 +251,10 @@ def test_keys_that_were_lost_or_are_too_old_are_never_made_anew_in_silence(place
         with pytest.raises(SealProblem, match=r"seal\.db is missing\. Restore it"):
             masters_for_writing(place.data_dir, seal)
     assert not path.exists()
+
+
+def test_an_exchange_whose_time_is_lost_is_sealed_in_every_life(place: Place) -> None:
+    for _ in range(2):
+        place.write(told(principal=None, started_at=0))
+
+    assert len(place.records()) == 2
