@@ -65,7 +65,7 @@ def test_it_is_renewed_at_four_fifths_of_its_life_and_nobody_notices() -> None:
 
 
 def test_what_cannot_be_renewed_serves_until_its_end_and_comes_back(caplog: pytest.LogCaptureFixture) -> None:
-    source = Source(3.0)
+    source = Source(4.0)
     with kept(source) as token:
         assert token.work.wait(5)
         source.broken = NotObtained("was refused")
@@ -128,3 +128,4 @@ def test_stopping_does_not_wait_for_a_server_that_hangs() -> None:
     assert not token.work.wait(0.1)
     token.work.stop()
     held.set()
+    eventually(lambda: token.problem == "late")  # so that its line is in no other test's log
