@@ -66,21 +66,21 @@ def _kept(values: Values) -> Values:
 
 def main_measures(*, quick: bool, rounds: int) -> list[Measure]:
     """Of every variant, with a plain provider."""
-    seconds = 1 if quick else 2
+    seconds = 1 if quick else 1.5
     found = [
         Measure("32 connections", rounds, partial(requests, seconds=seconds, options=("-c", "32"))),
         Measure("1 connection", rounds, partial(requests, seconds=seconds, options=("-c", "1"))),
         Measure("new connection each", rounds, partial(requests, seconds=seconds, options=("-c", "16", "-f"))),
         Measure("64 KiB bodies", rounds, partial(requests, seconds=seconds, options=("-c", "32", "-b", str(_AGENT)))),
-        Measure("50 requests/s", rounds, partial(paced, seconds=seconds)),
-        Measure("50 requests/s of 64 KiB", rounds, partial(paced, seconds=seconds, options=("-b", str(_AGENT)))),
+        Measure("50 requests/s", rounds, partial(paced, seconds=2)),
+        Measure("50 requests/s of 64 KiB", rounds, partial(paced, seconds=2, options=("-b", str(_AGENT)))),
     ]
     for count, events, interval, ramp, times in (
         (1, 40, 20, 0.0, rounds),
         (50, 75, 20, 0.5, rounds),
-        (200, 30, 50, 1.0, min(rounds, 3)),
-        (1000, 15, 200, 2.0, min(rounds, 2)),
-        (2000, 10, 400, 3.0, 1),
+        (200, 30, 50, 1.0, rounds),
+        (1000, 15, 200, 2.0, rounds),
+        (2000, 10, 400, 3.0, min(rounds, 3)),
     ):
         if not quick or count in (50, 1000):
             take = partial(streams, count=count, events=events, interval_ms=interval, ramp=ramp)
@@ -90,11 +90,11 @@ def main_measures(*, quick: bool, rounds: int) -> list[Measure]:
 
 def tls_measures(*, quick: bool, rounds: int) -> list[Measure]:
     """Of those that speak TLS to their provider and are asked about it: nginx, mitmdump, Sekisho."""
-    seconds = 1 if quick else 2
+    seconds = 1 if quick else 1.5
     take = partial(streams, count=50, events=75, interval_ms=20, ramp=0.5)
     return [
         Measure("TLS: 32 connections", rounds, partial(requests, seconds=seconds, options=("-c", "32"))),
         Measure("TLS: new connection each", rounds, partial(requests, seconds=seconds, options=("-c", "16", "-f"))),
-        Measure("TLS: 50 requests/s", rounds, partial(paced, seconds=seconds)),
-        Measure("TLS: 50 streams", min(rounds, 3), take),
+        Measure("TLS: 50 requests/s", rounds, partial(paced, seconds=2)),
+        Measure("TLS: 50 streams", rounds, take),
     ]

@@ -168,11 +168,14 @@ def main() -> None:
         folder, port = Path(name), free_port()
         provider = start([str(BUILT / "provider"), str(port)], on.others, log=folder / "provider.log")
         place = Place(folder, f"http://127.0.0.1:{port}", on.measured, issuers)
-        bench = Bench(place, on, console, patience=20 if args.quick else 300)
+        bench = Bench(place, on, console, patience=20 if args.quick else 120)
         ended = Running("provider", port, provider)
         ended.wait()
         try:
             _measure(bench, bar, quick=args.quick, rounds=rounds, only=only)
+        except KeyboardInterrupt:
+            console.print("[red]Stopped: what follows is what was measured by then.")
+            bench.missing["the rest of this run"] = "it was stopped"
         finally:
             ended.stop()
             issuers.stop()
