@@ -138,11 +138,13 @@ class KeyFile:
     def wrap_again(self, masters: MasterKeys) -> Iterator[int]:
         """Wrap by the current master key what an older one wraps. Yields how many are done, batch by batch, each on
         disk by then."""
-        done = 0
+        done = last = 0
         while rows := self._asked(
-            "select number, issuer, subject, kind, day, master, wrapped from data_key where master <> ? limit 500",
-            (masters.current.id,),
+            "select number, issuer, subject, kind, day, master, wrapped from data_key "
+            "where number > ? and master <> ? order by number limit 500",
+            (last, masters.current.id),
         ).fetchall():
+            last = rows[-1][0]
             again = []
             for number, issuer, subject, kind, day, master, wrapped in rows:
                 whose = _whose(kind, issuer, subject, day)
