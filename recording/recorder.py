@@ -146,7 +146,10 @@ class Recorder:
             return 1  # there is something to do
 
     def _begin_anew(self, why: str) -> None:
-        self._anchor()
+        try:
+            self._anchor()
+        except sqlite3.Error as wrong:  # the damage may be where the heads are read
+            log.error("The last heads of the damaged record cannot be signed: %s", wrong)
         self._intake.close()
         self._writer.close()
         self._letting_go = None

@@ -278,6 +278,17 @@ def test_mitmdump_reads_the_flow_file(desk: Desk) -> None:
     assert said.stdout.count(b"https://api.openai.com/v1/") == 6
 
 
+def test_no_header_is_exported_that_could_hold_a_secret(desk: Desk) -> None:
+    some(desk)
+    entries = json.loads(exported(desk, "har").read_bytes())["log"]["entries"]
+    names = {pair["name"] for entry in entries for side in ("request", "response") for pair in entry[side]["headers"]}
+    with exported(desk, "flow").open("rb") as file:
+        for flow in FlowReader(file).stream():
+            assert isinstance(flow, http.HTTPFlow)
+            names |= {*flow.request.headers.keys(), *(flow.response.headers.keys() if flow.response else ())}
+    assert names == {"host", "user-agent", "content-type"}
+
+
 # -- what holds for all -----------------------------------------------------------------------------------------------
 
 

@@ -89,13 +89,15 @@ async def test_holds_stay_in_force_whatever_becomes_of_the_file(tmp_path: Path, 
     connection.close()
 
 
-async def test_damage_that_shows_while_recording_costs_no_exchange(tmp_path: Path, journal: Journal) -> None:
+@pytest.mark.parametrize("also", ["tombstone", "person", "journal_cursor"])
+async def test_damage_that_shows_while_recording_costs_no_exchange(tmp_path: Path, journal: Journal, also: str) -> None:
     for number in range(1, 4):
         exchange(journal, number)
     await settle(journal)
     recorder = Recorder(tmp_path)
     while recorder.step():
         pass
+    damage_table(tmp_path, also)
     damage_table(tmp_path, "exchange")
     recorder._writer._connection.execute("pragma cache_size=0")  # what it remembers of the file is gone
     for number in range(4, 7):
