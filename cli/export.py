@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import stat
 import sys
 from collections.abc import Iterator
@@ -97,21 +98,47 @@ def _copy(records: Iterator[tuple[int, bytes]], form: "Form", file: BinaryIO, do
     waiting = [form.begin()]
     size = 0
     seq = done.seq
-    for seq, line in records:
-        made = form.add(line)
-        if made is None:
-            done.left_out += 1
-            continue
-        waiting.append(made)
-        size += len(made)
-        if size > _BLOCK:
-            file.write(b"".join(waiting))
-            upto(seq)
-            waiting, size, done.seq = [], 0, seq
-    waiting.append(form.end())
-    file.write(b"".join(waiting))
-    file.flush()
-    done.seq = seq
+
+    def write() -> None:
+        file.write(b"".join(waiting))
+        done.seq = seq
+        waiting.clear()
+
+    with _stop_between_records() as stopping:
+        for seq, line in records:
+            if (made := form.add(line)) is None:
+                done.left_out += 1
+            else:
+                waiting.append(made)
+                size += len(made)
+            if size > _BLOCK:
+                write()
+                upto(seq)
+                size = 0
+            if stopping:
+                write()
+                file.flush()
+                raise KeyboardInterrupt
+        waiting.append(form.end())
+        write()
+        file.flush()
+
+
+@contextlib.contextmanager
+def _stop_between_records() -> Iterator[list[bool]]:
+    """Yields a list that is not empty once Ctrl-C was pressed. A second Ctrl-C does not wait for the next record."""
+    stopping: list[bool] = []
+
+    def stop(*_: object) -> None:
+        if stopping:
+            raise KeyboardInterrupt
+        stopping.append(True)
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield stopping
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager
