@@ -16,6 +16,7 @@ from typing import Final
 from storage.sealing.content import of_exchange
 from storage.sealing.vault import Locked, Vault
 from storage.sqlite.bodies import BodyReader
+from storage.sqlite.erased_columns import erase_columns
 from storage.sqlite.holds import Holds
 from storage.sqlite.search_index import SearchIndex
 from storage.sqlite.sweeping import CLOSED, Step
@@ -179,6 +180,7 @@ class Eraser:
             erasure.samples += [(seq, sample) for sample in samples]
         execute("update body set request=null, request_json=null, response=null, raw='expired' where seq = ?", (seq,))
         execute("delete from raw_reply where seq = ?", (seq,))
+        erase_columns(self._connection, seq)
         execute("update exchange set salt = null where seq = ?", (seq,))
         execute("insert into erased values (?, ?)", (seq, number))
         self._threads.forget([seq])

@@ -252,6 +252,5 @@ def _let_go(connection: sqlite3.Connection, seq: int, found: Salvaged) -> None:
         "update body set request = null, request_json = null, response = null, raw = 'expired' where seq = ?", (seq,)
     )
     connection.execute("delete from raw_reply where seq = ?", (seq,))
-    connection.execute("update exchange set salt = null where seq = ?", (seq,))
     if seq not in found.without:
         found.without.append(seq)

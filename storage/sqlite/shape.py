@@ -11,6 +11,7 @@ from storage.sealing.content import Opener, is_sealed, of_exchange
 from storage.sealing.vault import KeyGone, unsealed_among_sealed
 from storage.sqlite.bodies import BodyReader
 from storage.sqlite.claimed import claimed_user
+from storage.sqlite.erased_columns import shown_columns
 
 _encode = msgspec.json.Encoder().encode
 
@@ -54,6 +55,8 @@ def record_json(row: Row, bodies: BodyReader) -> bytes:
     """The record of this row (columns as COLUMNS names them), one line of JSON without its line end."""
     if row["sealed"] is not None:
         row = {**dict(row), **_columns(dict(row), bodies.opener)}
+    elif row["erased_at"] is not None:
+        row = {**dict(row), **shown_columns(dict(row))}
     known = row["issuer"] is not None
     principal = {
         "subject": row["subject"],

@@ -6,17 +6,18 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from exchange.principal import Principal
 from exchange.record import Seen, iso
-from storage.chain import GENESIS, NOT_KEPT, digest, link
+from storage.chain import GENESIS, NOT_KEPT, digest, in_digests, link
 from storage.heads import Head
 from storage.sealing.content import Opener, is_sealed, of_exchange
 from storage.sealing.master import SealProblem
 from storage.sealing.vault import Locked
 from storage.sqlite.bodies import BodyReader
 from storage.sqlite.breaks import ChainBreak, is_in, read_breaks, without
+from storage.sqlite.erased_columns import erased_columns
 from storage.sqlite.pruning import EXPIRE, PRUNE, PRUNED, Pruned, digest_of, read_pruned
 from storage.sqlite.shape import body_of
 from storage.sqlite.tombstones import ERASE, ERASED, NODE, chain_problem
@@ -189,7 +190,9 @@ def _wrong(
         previous = row["prev_hash"]  # what came before was let go: vouched for from here
     if row["prev_hash"] != (previous or GENESIS):
         return "does not follow the one before it: records were removed, inserted or put in another order"
-    if link(row["prev_hash"], seen_of(row), row["request_digest"], row["response_digest"]) != row["hash"]:
+    if row["salt"] is None and not bare and row["tombstone"] is None and row["request_digest"] != NOT_KEPT:
+        return _VANISHED
+    if not _is_linked(row):
         return "was altered: what it says is not what its hash was made of"
     if bare:
         return None  # a break says that its content is lost
@@ -199,8 +202,22 @@ def _wrong(
         return None if all(each is None for each in left) else "has content, though it was erased or never kept"
     raw_is_gone = row["raw"] == "expired"
     if row["salt"] is None or (row["raw"] != "kept" and not (raw_is_gone and expired)):
-        return "lost its content, and no tombstone says why"
+        return _VANISHED
     return None if bodies is None else _other_content(row, bodies)
+
+
+_VANISHED: Final = "lost its content, and no tombstone says why"
+
+
+def _is_linked(row: sqlite3.Row) -> bool:
+    seen, way = seen_of(row), row["hash"].partition(":")[0]
+    if way == "s2":
+        seen = erased_columns(seen) if row["salt"] is None else in_digests(seen, row["salt"])
+    elif way != "s1":
+        return False
+    digests = (row["request_digest"], row["response_digest"])
+    again = link(row["prev_hash"], seen, *digests, "s2" if way == "s2" else "s1")
+    return bool(again == row["hash"])
 
 
 def _other_content(row: sqlite3.Row, bodies: BodyReader) -> str | None:

@@ -11,7 +11,7 @@ import msgspec
 
 from exchange.principal import Principal
 from exchange.record import Derived, Record
-from storage.chain import GENESIS, NOT_KEPT, digest, link
+from storage.chain import GENESIS, NOT_KEPT, digest, in_digests, link
 from storage.packing import Packer
 from storage.sealing.columns import seal_columns
 from storage.sealing.content import Opener, of_exchange
@@ -220,7 +220,11 @@ class AuditWriter:
         request_digest = digest(salt, raw.request) if salt else NOT_KEPT
         response_digest = digest(salt, raw.response) if salt else NOT_KEPT
         previous = self._head(seen.node)
-        this = self._heads[seen.node] = link(previous, seen, request_digest, response_digest)
+        if salt and seal is None:
+            this = link(previous, in_digests(seen, salt), request_digest, response_digest, "s2")
+        else:
+            this = link(previous, seen, request_digest, response_digest)
+        self._heads[seen.node] = this
         who = seen.principal
         values = (
             seen.id, seen.started_at, seen.node,

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from storage.sqlite.driver import audit_path
+from storage.sqlite.erased_columns import erase_columns
 from storage.sqlite.lock import in_place_of_the_recorder
 from storage.sqlite.tombstones import Order, Tombstones
 from storage.sqlite.writing import AuditWriter
@@ -193,6 +194,7 @@ def test_what_a_lost_tombstone_explained_is_named_by_the_break(desk: Desk) -> No
     Tombstones(connection).add("erased", order, {"of": number, "exchanges": 1, "chunks": 0, "held": 0})
     connection.execute("update body set request=null, request_json=null, response=null, raw='expired' where seq=3")
     connection.execute("delete from raw_reply where seq = 3")
+    erase_columns(connection, 3)
     connection.execute("update exchange set salt = null where seq = 3")
     connection.execute("insert into erased values (3, ?)", (number,))
     connection.close()

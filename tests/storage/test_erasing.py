@@ -13,7 +13,8 @@ import pytest
 
 from exchange.call import Text
 from exchange.principal import Principal
-from exchange.record import Record
+from exchange.record import Record, Seen
+from storage.chain import Way, link
 from storage.heads import Head
 from storage.query.parsing import parse
 from storage.sqlite.driver import audit_path
@@ -118,6 +119,42 @@ def test_an_erased_exchange_keeps_its_row_and_says_so(tmp_path: Path, writer: Au
     assert (record["request"], record["response"], record["raw"]) == (None, None, "expired")
     assert record["erased_at"].endswith("Z")
     assert (record["status"], record["usage"]["output_tokens"], record["request_bytes"] > 0) == (200, 340, True)
+
+
+def test_path_query_and_client_go_too_and_the_chain_is_over_their_digests(tmp_path: Path, writer: AuditWriter) -> None:
+    said = {"path": "/v1/canary4711", "query": "q=秘密鑰匙", "user_agent": "canary4711/1.0"}
+    writer.store([chat("a", "b", **said), chat("c", "d", user_agent=None), by(BOB, chat("e", "f"))], [])
+    assert verdict(tmp_path).broken is None
+    erase(writer, ("own", "ann"))
+    reader = AuditReader(tmp_path)
+    first, second, third = (json.loads(line) for _, line in reader.export())
+    reader.close()
+
+    assert [word for word in WORDS for form in forms(word) if form in on_disk(tmp_path)] == []
+    assert (first["path"], first["query"], first["client"]["user_agent"]) == ("", None, None)
+    assert second["client"]["user_agent"] is None
+    assert third["path"] == "/v1/chat/completions"
+    assert verdict(tmp_path).broken is None
+    writer.connection.execute("update exchange set query = 'erased:0' where seq = 1")
+    assert (verdict(tmp_path).broken or "").startswith("record 1 was altered")
+
+
+def test_a_record_of_the_way_before_is_erased_too(
+    tmp_path: Path, writer: AuditWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def before(previous: str, seen: Seen, request: str, response: str, way: Way = "s1") -> str:
+        del way
+        return link(previous, seen, request, response)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("storage.sqlite.writing.link", before)
+        patch.setattr("storage.sqlite.writing.in_digests", lambda seen, _salt: seen)
+        writer.store([chat(SECRET, SECRET)], [])
+    assert verdict(tmp_path).broken is None
+    erase(writer, ("own", "ann"))
+
+    assert [word for word in WORDS for form in forms(word) if form in on_disk(tmp_path)] == []
+    assert verdict(tmp_path).broken is None
 
 
 @pytest.mark.parametrize(
