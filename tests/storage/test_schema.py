@@ -8,6 +8,7 @@ from sqlite_utils import Database
 
 from storage.sqlite import upgrade
 from storage.sqlite.driver import StoreProblem, audit_path, open_for_reading, open_for_writing
+from storage.sqlite.integrity import of_the_file
 from storage.sqlite.migrations import SCHEMA_VERSION, migrations
 from storage.sqlite.readable import columns
 from storage.sqlite.upgrade import bring_up_to_date, copy_before
@@ -120,3 +121,20 @@ def test_every_column_of_the_view_has_its_meaning(tmp_path: Path) -> None:
     (view,) = db.execute("select sql from sqlite_schema where name = 'exchange_readable'").fetchone()
     db.close()
     assert [name for name, _ in columns(view)] == names
+
+
+@pytest.mark.parametrize(
+    ("said", "damage"),
+    [
+        (["ok"], []),
+        (["malformed inverted index for FTS5 table main.search"], []),
+        (["unable to validate the inverted index for FTS5 table main.search: SQL logic error"], []),
+        (
+            ["Tree 5 page 9: btreeInitPage() returns error code 11"],
+            ["Tree 5 page 9: btreeInitPage() returns error code 11"],
+        ),
+        (["NULL value in body.raw", "malformed inverted index for FTS5 table main.search"], ["NULL value in body.raw"]),
+    ],
+)
+def test_a_search_index_that_does_not_fit_is_no_damage_of_the_file(said: list[str], damage: list[str]) -> None:
+    assert of_the_file(said) == damage
