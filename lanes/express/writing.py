@@ -82,7 +82,7 @@ def _request_head(asked: _Line) -> tuple[bytes, bool]:
     head = b"\r\n".join(out) + b"\r\n"
     if not is_whole(head, len(out)):
         raise HeadProblem("checkpoint_error")
-    if len(head) <= _HEAD_BYTES:
+    if len(head) <= _HEAD_BYTES and b"\r\nx-amz-date: " not in head:  # which is signed, and never met again
         if len(_heads_known) >= _HEADS:
             _heads_known.clear()
         _heads_known[asked] = head, sized

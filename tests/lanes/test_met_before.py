@@ -153,3 +153,12 @@ def test_written_heads_that_are_remembered_are_bounded() -> None:
 
     assert len(writing._heads_known) <= writing._HEADS
     assert max(len(head) for head, _ in writing._heads_known.values()) <= writing._HEAD_BYTES
+
+
+def test_a_signed_head_is_for_one_request_and_not_remembered() -> None:
+    writing._heads_known.clear()
+
+    signed = message(((b"x-amz-date", b"20270101T000000Z"), (b"authorization", b"AWS4-HMAC-SHA256 x")), b"{}")
+
+    assert b"x-amz-date: 20270101T000000Z\r\n" in signed
+    assert not writing._heads_known
