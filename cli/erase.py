@@ -57,11 +57,11 @@ def erase(
 def _found(settings: "Settings", arguments: dict[str, Any]) -> "list[Identity]":
     """Who that is, on record by now. What only a journal knows is recorded first, where nobody else does it."""
     from cli.ordering import recorded_first
-    from storage.sqlite.driver import audit_path, open_for_reading
+    from storage.sqlite.driver import audit_path, open_current
     from storage.sqlite.people import identities_of
 
     recorded_first(settings)
-    database = open_for_reading(audit_path(settings.data_dir))
+    database = open_current(audit_path(settings.data_dir))
     try:
         found = identities_of(database.conn, who(arguments))
     finally:

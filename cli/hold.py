@@ -65,10 +65,10 @@ def list_(
     import msgspec
 
     from cli.terminal import err, one_line, out, write_json
-    from storage.sqlite.driver import audit_path, open_for_reading
+    from storage.sqlite.driver import audit_path, open_current
     from storage.sqlite.holds import Holds
 
-    database = open_for_reading(audit_path(settings_at(config).data_dir))
+    database = open_current(audit_path(settings_at(config).data_dir))
     try:
         holds = Holds(database.conn).all
     finally:

@@ -55,15 +55,17 @@ def carried_out(settings: "Settings", kind: str, arguments: dict[str, Any], reas
 
 
 def recorded_first(settings: "Settings") -> None:
-    """Where no recorder runs, record what the journals still hold: nobody else would.
+    """Where no recorder runs, record what the journals still hold, and bring the record up to date: nobody else would.
 
     Raises:
         StoreProblem: audit.db cannot be used.
     """
     from storage.journal.files import journal_dir
     from storage.journal.reading import boots
+    from storage.sqlite.driver import audit_path
 
-    if not _runs(settings.data_dir) and any(boots(journal_dir(settings.data_dir))):
+    something = audit_path(settings.data_dir).exists() or any(boots(journal_dir(settings.data_dir)))
+    if something and not _runs(settings.data_dir):
         _ourselves(settings, lambda _step: None)
 
 

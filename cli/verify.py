@@ -43,7 +43,7 @@ def verify(
     from storage.access import NODE, verify_access
     from storage.sealing.keyring import is_sealed_dir
     from storage.sealing.vault import SealedReading
-    from storage.sqlite.driver import audit_path, open_for_reading
+    from storage.sqlite.driver import audit_path, open_current
     from storage.sqlite.verifying import verify as check
 
     settings = settings_at(config)
@@ -53,7 +53,7 @@ def verify(
         opener = SealedReading(data_dir, settings.storage.seal)
         opener.masters()  # a wrong key is no broken record
     signed = _heads(data_dir, heads, key)
-    database = open_for_reading(audit_path(data_dir))
+    database = open_current(audit_path(data_dir))
     try:
         database.conn.row_factory = sqlite3.Row
         of_record = [head for head in signed if head.node != NODE]

@@ -63,6 +63,23 @@ def open_for_reading(path: Path) -> Database:
     return Database(connection, execute_plugins=False)
 
 
+def open_current(path: Path) -> Database:
+    """For whoever reads exchanges: with all the tables that this code knows.
+
+    Raises:
+        StoreProblem: as open_for_reading; or the record is of an older Sekisho and nobody has started this one yet.
+    """
+    database = open_for_reading(path)
+    version = database.conn.execute("pragma user_version").fetchone()[0]
+    if version < SCHEMA_VERSION:
+        database.close()
+        raise StoreProblem(
+            f"{path} was written by an older Sekisho (schema {version}, this one reads {SCHEMA_VERSION}). "
+            "Start this one once (sekisho serve): it copies the file and brings it up to date."
+        )
+    return database
+
+
 def refuse_newer(path: Path, version: int, known: int) -> None:
     """Older code would read a newer file wrongly, or write into it what the newer one does not expect.
 

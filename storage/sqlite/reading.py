@@ -16,7 +16,7 @@ from storage.query.terms import Exact, Is, Phrase, Query, Term, Word
 from storage.sealing.content import of_exchange
 from storage.sealing.vault import SealedReading
 from storage.sqlite.bodies import BodyReader
-from storage.sqlite.driver import StoreProblem, audit_path, open_for_reading
+from storage.sqlite.driver import StoreProblem, audit_path, open_current
 from storage.sqlite.literals import stand_in
 from storage.sqlite.selection import Selection, select
 from storage.sqlite.shape import COLUMNS, FROM, body_of, record_json
@@ -47,7 +47,7 @@ class AuditReader:
     """
 
     def __init__(self, data_dir: Path, seal: Seal | None = None) -> None:
-        self._db = open_for_reading(audit_path(data_dir))
+        self._db = open_current(audit_path(data_dir))
         self._connection: sqlite3.Connection = self._db.conn
         self._connection.row_factory = sqlite3.Row
         self._sealed = SealedReading(data_dir, seal)

@@ -126,3 +126,21 @@ def test_who_asked_and_why_stays_on_record(desk: Desk) -> None:
     assert rows == [("erase", 1, "she asked for it"), ("erased", 1, "she asked for it")]
     assert list(commands.open()) == []
     commands.close()
+
+
+def test_a_record_of_an_older_schema_is_brought_up_to_date_first(desk: Desk) -> None:
+    import sqlite3
+
+    prepared(desk)
+    record = sqlite3.connect(desk.data_dir / "audit.db", isolation_level=None)
+    record.execute("drop table pruned")
+    record.execute("drop table unswept")
+    record.execute("drop index body_raw_kept")
+    record.execute("delete from _sqlite_migrations where name = 'm007_retention'")
+    record.execute("pragma user_version=6")
+    record.close()
+    assert "Start this one once" in desk.sekisho("search", "canary4711").stderr
+    done = desk.sekisho(*ERASE, "--yes")
+
+    assert done.exit_code == 0, done.stderr
+    assert [path.name for path in desk.data_dir.glob("audit.db.schema-*")] == []

@@ -11,6 +11,7 @@ from storage.sqlite.driver import StoreProblem, audit_path, open_for_reading, op
 from storage.sqlite.integrity import of_the_file
 from storage.sqlite.migrations import SCHEMA_VERSION, migrations
 from storage.sqlite.readable import columns
+from storage.sqlite.reading import AuditReader
 from storage.sqlite.upgrade import bring_up_to_date, copy_before
 from storage.sqlite.writing import AuditWriter
 from tests.cli.records import BEGUN, chat, refused, store
@@ -47,6 +48,14 @@ def test_the_file_is_copied_before_a_step_is_made(tmp_path: Path) -> None:
     assert now.execute("pragma user_version").fetchone() == (SCHEMA_VERSION,)
     assert now.execute("select count(*) from exchange_readable").fetchone() == (0,)
     now.close()
+
+
+def test_whoever_reads_an_older_file_is_told_to_start_once(tmp_path: Path) -> None:
+    path = of_version_2(tmp_path)
+    with pytest.raises(StoreProblem, match=r"older Sekisho .schema 2.*Start this one once"):
+        AuditReader(tmp_path)
+    AuditWriter(path, reader_version=1).close()
+    AuditReader(tmp_path).close()
 
 
 def test_a_new_file_and_one_that_is_up_to_date_are_not_copied(tmp_path: Path) -> None:
