@@ -188,8 +188,11 @@ class AccessGate:
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         seen = self._open.get(flow.id)
-        if seen is not None and seen.committed and flow.response is not None:
-            self._router.answered(seen, flow.response.data.status_code)
+        if seen is None or not seen.committed or flow.response is None:
+            return
+        status = flow.response.data.status_code
+        if status == 401 or seen.refused is not None:
+            self._router.answered(seen, status)
 
     def _refuse(self, flow: http.HTTPFlow, seen: OpenExchange, denied: Deny) -> None:
         seen.decision = denied

@@ -105,8 +105,8 @@ class UpstreamRouter:
         return True
 
     def answered(self, seen: OpenExchange, status: int) -> None:
-        """The head of the answer that the caller gets is here."""
-        if seen.shown is not None and seen.head_in is not None and (status == 401 or seen.refused is not None):
+        """The head of the answer that the caller gets is here, and it is a 401, or came of a second try."""
+        if seen.shown is not None and seen.head_in is not None:
             provider = seen.head_in.destination.provider
             self._upstreams.answered(provider, seen.shown, status, seen.started_at / 1e6, after=seen.refused)
 

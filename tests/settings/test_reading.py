@@ -210,3 +210,17 @@ def test_hosts_that_are_no_hosts_are_said() -> None:
     assert len(said) == 3
     assert "is no host" in said[0] + said[1] + said[2]
     assert "no network" in said[0] + said[1] + said[2]
+
+
+def test_a_library_that_is_missing_is_named_by_its_path_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    (said,) = problems("providers: {azure: {upstream: 'https://a.example', auth: {kind: entra}}}")
+
+    assert said.startswith("providers.azure.auth of kind entra needs azure-identity, which is not installed.")
+    assert "pip install 'sekisho[azure]'" in said
+
+
+def test_a_key_for_a_rule_that_is_not_there_is_said() -> None:
+    text = "providers: {openai: {upstream: 'https://a.example', keys: [{label: a, secret: {env: PATH}, rules: [x]}]}}"
+
+    assert problems(text) == ["providers.openai.keys[0].rules names x, which is not under policies.rules"]
