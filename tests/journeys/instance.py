@@ -136,10 +136,8 @@ class Instance:
 
     def sekisho(self, *arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command of the command line on this instance's settings."""
-        command, *rest = arguments
         return subprocess.run(
-            [sys.executable, "run_proxy.py", command, *(rest[:1] if command in ("token", "identity") else []),
-             "--config", str(self.config), *(rest[1:] if command in ("token", "identity") else rest)],
+            [sys.executable, "run_proxy.py", "--config", str(self.config), *arguments],
             cwd=ROOT, env=self.environment, capture_output=True, text=True, input=given, timeout=60, check=False,
         )  # fmt: skip
 
