@@ -2,14 +2,21 @@
 
 import gzip
 import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import zstandard
 
+from tests.attacks.table import ROWS
+from tests.attacks.target import gateway, tokens_of
+from tests.attacks.trial import put
 from tests.journeys.instance import GATEWAY, Instance
-from tests.journeys.provider import Provider, streamed
+from tests.journeys.provider import Answer, Provider, streamed
+from tests.wire.test_recorded_streams import FOLDER, PATHS
+from tests.wire.test_recorded_streams import body as stream
 
 BODY = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "天気は？"}]}).encode()
 STREAMED = json.dumps({"model": "gpt-4o", "stream": True, "messages": []}).encode()
@@ -107,8 +114,7 @@ def through(folder: Path, lane: str) -> dict[str, Any]:
                 found[name] = {"status": head.split(b" ")[1:2], "code": code(body), "upstream": arrived(provider)}
             records = instance.recorded(len(CASES))
     for name, record in zip(CASES, records, strict=True):
-        found[name]["record"] = {key: record[key] for key in _SAME}
-        found[name]["record"]["host"] = None
+        found[name]["record"] = shared(record)
     return found
 
 
@@ -129,11 +135,104 @@ def arrived(provider: Provider) -> list[Any]:
     ]
 
 
+def on_both[T](folder: Path, run: Callable[[Path, str], T]) -> tuple[T, T]:
+    """The same on the express lane and on mitmproxy's layers, at once: each has a provider of its own."""
+    with ThreadPoolExecutor(2) as pool:
+        express, mitm = (pool.submit(run, folder / lane, lane) for lane in ("express", "mitm"))
+        return express.result(), mitm.result()
+
+
+def shared(record: dict[str, Any]) -> dict[str, Any]:
+    """What may not depend on the lane: all but times, ids and addresses."""
+    return {**{key: record[key] for key in _SAME}, "host": None}
+
+
+def differing(express: dict[str, Any], mitm: dict[str, Any]) -> dict[str, Any]:
+    return {name: (found, mitm.get(name)) for name, found in express.items() if found != mitm.get(name)}
+
+
 @pytest.mark.timeout(180)
 def test_both_lanes_judge_forward_and_record_alike(tmp_path: Path) -> None:
-    express, mitm = through(tmp_path / "express", "express"), through(tmp_path / "mitm", "mitm")
+    express, mitm = on_both(tmp_path, through)
 
-    for name in CASES:
-        assert express[name] == mitm[name], name
+    assert differing(express, mitm) == {}
     assert express["plain"]["status"] == [b"200"]
     assert express["no identity"]["code"] == "missing_identity"
+
+
+def attacked(folder: Path, lane: str) -> dict[str, Any]:
+    """What each row of the attack table led to; rows that are sent in pieces are left to their own tests."""
+    folder.mkdir()
+    rows = [row for row in ROWS if isinstance(row.sent, bytes)]
+    found: dict[str, Any] = {}
+    with Provider() as provider, gateway(folder, provider, lane) as instance:
+        tokens = tokens_of(instance)
+        for number, row in enumerate(rows):
+            outcome = put(instance.port, provider, row, tokens, f"row-{number}")
+            upstream = [raw.replace(b"%d" % provider.port, b"PORT") for raw in outcome.upstream]
+            found[row.label] = (outcome.answer.statuses, outcome.answer.code, upstream)
+        owed = {f"row-{number}": row.label for number, row in enumerate(rows) if row.recorded}
+
+        def marks() -> dict[str, dict[str, Any]]:
+            return {str(record["client"]["user_agent"]).split(",")[0]: record for record in instance.records()}
+
+        instance.wait_until(lambda: owed.keys() <= marks().keys(), 30)
+        for mark, record in marks().items():
+            if mark in owed:
+                found[owed[mark]] += (shared(record),)
+    return found
+
+
+@pytest.mark.timeout(300)
+def test_both_lanes_judge_forward_and_record_attacks_alike(tmp_path: Path) -> None:
+    express, mitm = on_both(tmp_path, attacked)
+
+    assert differing(express, mitm) == {}
+    assert len(express) > 200
+
+
+def replayed(folder: Path, lane: str) -> dict[str, Any]:
+    """What callers and the record got of each recorded stream."""
+    folder.mkdir()
+    listed = map(json.loads, (FOLDER / "manifest.jsonl").read_text(encoding="utf-8").splitlines())
+    rows = [row for row in listed if row["api"] in PATHS]
+    found: dict[str, Any] = {}
+    with Provider() as provider:
+        dialects = sorted({PATHS[row["api"]][0] for row in rows})
+        providers = ", ".join(f"{one}: {{dialect: {one}, upstream: '{provider.url}'}}" for one in dialects)
+        with Instance(folder, provider.url, lane=lane, more=f"providers: {{{providers}}}\n") as instance:
+            for number, row in enumerate(rows):
+                raw, dialect, path = stream(row), *PATHS[row["api"]]
+                fields = (("content-type", content_type(row)), ("x-request-id", f"n{number}"))
+                status = (row.get("http") or {}).get("status") or 200
+                provider.answer = Answer([raw[i : i + 700] for i in range(0, len(raw), 700)], status, fields)
+                line = f"POST {'' if dialect == 'openai' else '/' + dialect}{path} HTTP/1.1"
+                answer = send(instance, request(STREAMED, line=line, auth=""))
+                assert payload(answer) == raw, row["name"]
+                found[f"n{number}"] = (row["name"], arrived(provider)[-1])
+            for record in instance.recorded(len(rows), within=40):
+                found[record["upstream_request_id"]] += (shared(record),)
+    return found
+
+
+def content_type(row: dict[str, Any]) -> str:
+    return "application/vnd.amazon.eventstream" if row["api"].startswith("bedrock") else "text/event-stream"
+
+
+def payload(answer: bytes) -> bytes:
+    """The body, its chunks joined."""
+    body, joined = answer.partition(b"\r\n\r\n")[2], b""
+    while body:
+        size, _, body = body.partition(b"\r\n")
+        joined, body = joined + body[: int(size, 16)], body[int(size, 16) + 2 :]
+    return joined
+
+
+@pytest.mark.timeout(300)
+def test_both_lanes_pass_and_record_every_recorded_stream_alike(tmp_path: Path) -> None:
+    if not (FOLDER / "manifest.jsonl").is_file():
+        pytest.skip("the folder of recorded streams is not here")
+    express, mitm = on_both(tmp_path, replayed)
+
+    assert differing(express, mitm) == {}
+    assert all(len(found) == 3 for found in express.values())
