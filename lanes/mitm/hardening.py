@@ -53,6 +53,7 @@ log = logging.getLogger(__name__)
 type Commands = layer.CommandGenerator[None]
 
 TIMED_OUT: Final = "Upstream timed out: no byte for too long"
+NOT_ASKED_FOR: Final = "the gate did not ask for this connection"
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER on, for no time: close sends RST (socket(7))."""
@@ -668,6 +669,11 @@ class CheckpointHandler(mode_servers.ProxyConnectionHandler):
         if connection is self.client:
             self._reading = asyncio.current_task()
         await super().handle_connection(connection)
+
+    async def open_connection(self, command: commands.OpenConnection) -> None:
+        """Refused before the hook is asked: one that fails, too, opens nothing. MitmLane's takes the refusal away."""
+        command.connection.error = NOT_ASKED_FOR
+        await super().open_connection(command)
 
     async def server_event(self, event: events.Event) -> None:
         if isinstance(event, events.ConnectionClosed):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from mitmproxy import ctx, exceptions, http, tcp, udp
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from lanes.mitm.hardening import CheckpointHandler
+from lanes.mitm.hardening import NOT_ASKED_FOR, CheckpointHandler
 from lanes.mitm.keeper import Keeper
 from lanes.mitm.options import FIXED
 
@@ -30,27 +30,34 @@ class MitmLane:
 
     def __init__(self, keeper: Keeper) -> None:
         self.keeper = keeper
-        self._granted: dict[str, Granted] = {}
+        self._shut: set[str] = set()  # flows that came with their door shut
+        self._granted: dict[str, Granted] = {}  # by the caller's connection: one request at a time
         self._handlers: set[CheckpointHandler] = set()
         self._ticker: asyncio.TimerHandle | None = None
 
     # -- the second line --------------------------------------------------------------------------------------------
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        self._granted.pop(flow.client_conn.id, None)
+        self._forget(flow)
         if flow.response is None:
             log.error("No gate has shut the door on a request: refused.")
             self.keeper.refuse(flow, "checkpoint_error")
+        self._shut.add(flow.id)
 
     def request(self, flow: http.HTTPFlow) -> None:
         if flow.response is not None:
+            return
+        if flow.id not in self._shut:
+            log.error("A request was let pass that nobody saw shut: refused.")
+            self.keeper.refuse(flow, "checkpoint_error")
             return
         data = flow.request.data
         self._granted[flow.client_conn.id] = (data.scheme, data.host, data.port)
 
     def server_connect(self, data: ServerConnectionHookData) -> None:
+        """The connection comes here refused (CheckpointHandler); this opens it, or leaves it so."""
         server, granted = data.server, self._granted.get(data.client.id)
-        server.error = "the gate did not ask for this connection"  # shut first, as the gate's own door
+        server.error = NOT_ASKED_FOR
         asked = (b"https" if server.tls else b"http", *(server.address or ())[:2])
         if granted is None or asked != granted or server.via is not None or server.transport_protocol != "tcp":
             log.error("Stopped a connection that the gate did not ask for, to %s.", server.address)
@@ -60,10 +67,14 @@ class MitmLane:
         server.error = None
 
     def response(self, flow: http.HTTPFlow) -> None:
-        self._granted.pop(flow.client_conn.id, None)
+        self._forget(flow)
 
     def error(self, flow: http.HTTPFlow) -> None:
+        self._forget(flow)
+
+    def _forget(self, flow: http.HTTPFlow) -> None:
         self._granted.pop(flow.client_conn.id, None)
+        self._shut.discard(flow.id)
 
     def tcp_start(self, flow: tcp.TCPFlow) -> None:
         flow.kill()

@@ -13,6 +13,7 @@ from addons.gate import AccessGate
 from addons.pipeline import Pipeline
 from addons.tee import StreamTee
 from identities.own_token import mint
+from lanes.mitm.lane import MitmLane
 from storage.journal.files import journal_dir, journal_files
 from storage.journal.reading import JournalFile, boots
 from storage.journal.rows import Closing, Intent
@@ -69,6 +70,53 @@ async def test_a_part_that_raises_refuses_and_nothing_goes_upstream(
     assert answer.status_code >= 500
     assert answer.json()["error"]["code"] in ("undecided", "checkpoint_error")
     assert provider.raw == []
+
+
+HOOKS = ("requestheaders", "request")
+
+
+@pytest.mark.parametrize("how", [failing, failing_later])
+@pytest.mark.parametrize("hook", HOOKS)
+async def test_a_hook_of_the_gate_that_raises_refuses_and_nothing_goes_upstream(
+    tmp_path: Path, provider: Provider, lane: str, hook: str, how: Callable[..., Any]
+) -> None:
+    token = mint(tmp_path / "data", email="ann@example.com", days=1)
+    async with worker(tmp_path, provider.url, lane=lane, broken=lambda _, gate: setattr(gate, hook, how)) as url:
+        answer = await ask(url, token)
+
+    assert answer.status_code == 500
+    assert answer.json()["error"]["code"] in ("undecided", "checkpoint_error")
+    assert (provider.connections, provider.raw) == (0, [])
+
+
+@pytest.mark.parametrize("hook", [*HOOKS, "server_connect"])
+async def test_a_hook_of_the_second_line_that_raises_refuses_and_nothing_goes_upstream(
+    tmp_path: Path, provider: Provider, hook: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MitmLane, hook, failing)
+    token = mint(tmp_path / "data", email="ann@example.com", days=1)
+    async with worker(tmp_path, provider.url, lane="mitm") as url:
+        answer = await ask(url, token)
+
+    assert answer.status_code >= 500
+    assert "error" in answer.json()
+    assert (provider.connections, provider.raw) == (0, [])
+
+
+@pytest.mark.parametrize("part", [0, 1, 2], ids=["gate", "tee", "closer"])
+@pytest.mark.parametrize("hook", ["responseheaders", "response"])
+async def test_a_hook_on_the_way_back_that_raises_never_touches_the_answer(
+    tmp_path: Path, provider: Provider, lane: str, part: int, hook: str
+) -> None:
+    provider.answer = streamed(["one", "two"])
+    token = mint(tmp_path / "data", email="ann@example.com", days=1)
+    async with worker(
+        tmp_path, provider.url, lane=lane, broken=lambda pipeline, _: setattr(pipeline.addons[part], hook, failing)
+    ) as url:
+        answer = await ask(url, token)
+
+    assert answer.status_code == 200
+    assert answer.content == b"".join(streamed(["one", "two"]).chunks)
 
 
 async def test_a_reader_that_raises_refuses(

@@ -34,6 +34,7 @@ def stock_client() -> connection.Client:
         (http_layers.HttpStream, "flow_done", "self.context.options.rawtcp"),
         (http_layers.HttpStream, "check_killed", "self._paused_event_queue"),
         (server.ConnectionHandler, "open_connection", "await asyncio.open_connection("),
+        (server.ConnectionHandler, "open_connection", "if err := command.connection.error:"),
         (server.ConnectionHandler, "close_connection", "writer.write_eof()"),
     ],
 )
@@ -64,7 +65,7 @@ def test_what_we_harden_is_still_as_it_was(owner: Any, name: str, words: str) ->
         (
             hardening.CheckpointHandler,
             mode_servers.ProxyConnectionHandler,
-            ("handle_connection", "server_event", "drain_writers", "close_connection"),
+            ("handle_connection", "open_connection", "server_event", "drain_writers", "close_connection"),
         ),
     ],
 )  # fmt: skip
