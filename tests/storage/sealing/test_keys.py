@@ -51,7 +51,8 @@ def test_a_master_key_is_32_bytes_in_base64_or_hex(tmp_path: Path, text: str, us
         ({"env": "SEKISHO_NO_SUCH_KEY"}, "SEKISHO_NO_SUCH_KEY, which is not set"),
         ({"command": ["/nonexistent/program"]}, "names the program /nonexistent/program, which cannot be run"),
         ({"command": ["false"]}, "names the program false, which ended with status 1"),
-        ({"command": ["true"]}, "is no master key"),
+        ({"command": ["true"]}, "names the program true, which printed nothing"),
+        ({"command": ["echo", "secret"]}, "is no master key"),
     ],
 )
 def test_a_key_that_cannot_be_had_is_said_by_its_path(given: dict[str, object], says: str) -> None:
