@@ -47,6 +47,11 @@ def carried_out(settings: "Settings", kind: str, arguments: dict[str, Any], reas
                     _ourselves(settings, lambda step: show(*step))
                 else:
                     time.sleep(_LOOK)
+    except KeyboardInterrupt:
+        from cli.terminal import err
+
+        err().print("Not waited for any longer. It is carried out all the same: now, or when Sekisho next starts.")
+        raise
     finally:
         commands.close()
     if (why := command.outcome.get("error")) is not None:

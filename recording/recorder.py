@@ -178,7 +178,7 @@ class Recorder:
                 continue
             record = self._record(put_together(bundle.exchange, bundle.boot, boot.rows(bundle)))
             records.append(record)
-            if not record.content and self._unkept is None:
+            if self._unkept is None and not self._writer.keeps(record):
                 self._unkept = time.monotonic()
             size += len(record.raw.request) + len(record.raw.response)
             if size > _BYTES:

@@ -4,12 +4,14 @@ The chain is over these digests (storage.chain, `s2`), so that it verifies as be
 and sealed ones, are left as they are: there the chain is over the text itself, or over what its key sealed.
 """
 
+import secrets
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from exchange.record import Seen
-from storage.chain import digest_text
+from storage.chain import digest_text, in_digests
 
 _MARK: Final = "erased:"
 
@@ -26,6 +28,18 @@ def erase_columns(connection: sqlite3.Connection, seq: int) -> None:
     )
 
 
+def gone_columns(seen: Seen) -> Seen:
+    """The same of an exchange that is recorded when its person is erased already: under a salt that nobody keeps."""
+    digests = in_digests(seen, secrets.token_bytes(16))
+    query, agent = digests.query, digests.user_agent
+    return replace(
+        seen,
+        path=_MARK + digests.path,
+        query=None if query is None else _MARK + query,
+        user_agent=None if agent is None else _MARK + agent,
+    )
+
+
 def erased_columns(seen: Seen) -> Seen:
     """What the chain is over: the digests that stand in the row."""
 
@@ -35,7 +49,6 @@ def erased_columns(seen: Seen) -> Seen:
     return replace(seen, path=bare(seen.path) or "", query=bare(seen.query), user_agent=bare(seen.user_agent))
 
 
-def shown_columns(row: dict[str, Any]) -> dict[str, str | None]:
-    """What a record shows of them."""
-    gone = {"path": "", "query": None, "user_agent": None}
-    return {name: gone[name] if str(row[name]).startswith(_MARK) else row[name] for name in gone}
+def shown_columns(row: Mapping[str, Any]) -> dict[str, str | None]:
+    """What a record shows of them in place of the digests. A path begins with a slash: no caller can write the mark."""
+    return {"path": "", "query": None, "user_agent": None} if str(row["path"]).startswith(_MARK) else {}

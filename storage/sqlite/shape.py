@@ -55,8 +55,8 @@ def record_json(row: Row, bodies: BodyReader) -> bytes:
     """The record of this row (columns as COLUMNS names them), one line of JSON without its line end."""
     if row["sealed"] is not None:
         row = {**dict(row), **_columns(dict(row), bodies.opener)}
-    elif row["erased_at"] is not None:
-        row = {**dict(row), **shown_columns(dict(row))}
+    elif gone := shown_columns(dict(row)):
+        row = {**dict(row), **gone}
     known = row["issuer"] is not None
     principal = {
         "subject": row["subject"],

@@ -19,6 +19,7 @@ from storage.sealing.vault import Locked, PersonSeal, Vault
 from storage.sqlite.bodies import BodyWriter
 from storage.sqlite.breaks import ChainBreak, last_break, write_break
 from storage.sqlite.driver import StoreProblem, open_for_writing
+from storage.sqlite.erased_columns import erased_columns, gone_columns
 from storage.sqlite.erasing import Eraser
 from storage.sqlite.pruning import last_pruned
 from storage.sqlite.retention import Retention
@@ -184,6 +185,10 @@ class AuditWriter:
         self._threads.undo()
         self._erased = None
 
+    def keeps(self, record: Record) -> bool:
+        """Is what was said in this exchange kept? Not where its rule says so, nor of whom is erased while it ran."""
+        return record.content and not self._is_erased(record.seen.principal, record.seen.started_at)
+
     def _is_erased(self, who: Principal | None, started_at: int) -> bool:
         """Was this person's erasure asked for while the exchange ran? Then it has no content any more."""
         if self._erased is None:
@@ -217,11 +222,15 @@ class AuditWriter:
         erased = self._is_erased(seen.principal, seen.started_at)
         keeps = record.content and not erased
         salt = secrets.token_bytes(16) if keeps else None
+        if erased and seal is None:
+            seen = gone_columns(seen)
         request_digest = digest(salt, raw.request) if salt else NOT_KEPT
         response_digest = digest(salt, raw.response) if salt else NOT_KEPT
         previous = self._head(seen.node)
         if salt and seal is None:
             this = link(previous, in_digests(seen, salt), request_digest, response_digest, "s2")
+        elif erased and seal is None:
+            this = link(previous, erased_columns(seen), request_digest, response_digest, "s2")
         else:
             this = link(previous, seen, request_digest, response_digest)
         self._heads[seen.node] = this

@@ -155,6 +155,29 @@ async def test_what_still_runs_is_recorded_without_content_when_it_ends(
     assert [word for word in WORDS if word in on_disk(tmp_path)] == []
 
 
+async def test_what_ran_on_does_not_linger_in_a_running_workers_journal(
+    tmp_path: Path, journal: Journal, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recording.recorder._LINGERING", 0.0)
+    secret(journal, 1)
+    running = secret(journal, 2, ended=False)
+    await settle(journal)
+    recorder = Beside(tmp_path)
+    await recorder.record_all()
+    erase(commands)
+    await recorder.carry_out()
+    journal.append(running, closing(), STREAM)
+    await settle(journal)
+    for _ in range(40):
+        await recorder.record_all()
+        if not any(word in on_disk(tmp_path) for word in WORDS):
+            break
+        await asyncio.sleep(0.1)
+    await recorder.close()
+
+    assert [word for word in WORDS if word in on_disk(tmp_path)] == []
+
+
 async def test_what_the_journal_alone_knows_is_recorded_first(
     tmp_path: Path, journal: Journal, commands: Commands
 ) -> None:

@@ -209,7 +209,7 @@ def test_what_is_recorded_afterwards_is_whole_and_shares_nothing(tmp_path: Path,
 
 def test_what_still_ran_when_it_was_asked_for_goes_in_without_content(tmp_path: Path, writer: AuditWriter) -> None:
     erase(writer, ("own", "ann"))
-    writer.store([chat(SECRET, SECRET, started_at=BEGUN)], [])
+    writer.store([chat(SECRET, SECRET, started_at=BEGUN, query="q=秘密鑰匙", user_agent="canary4711/1.0")], [])
     writer._connection.execute("pragma wal_checkpoint(truncate)")
     kept = on_disk(tmp_path)
 
