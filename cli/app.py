@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from cli import (
     access,
+    ca,
     check,
     db,
     demo,
@@ -117,6 +118,7 @@ app.add_typer(hold.app, name="hold", rich_help_panel=ADMINISTER)
 app.command(rich_help_panel=ADMINISTER)(retain.retain)
 app.command(rich_help_panel=ADMINISTER)(access.access)
 app.command(rich_help_panel=ADMINISTER)(doctor.doctor)
+app.add_typer(ca.app, name="ca", rich_help_panel=ADMINISTER)
 app.add_typer(db.app, name="db", rich_help_panel=ADMINISTER)
 app.add_typer(seal.app, name="seal", rich_help_panel=ADMINISTER)
 app.add_typer(token.app, name="token", rich_help_panel=ADMINISTER)

@@ -46,6 +46,9 @@ def serving_settings_at(config: Path | None) -> "Settings":
     Raises:
         SettingsProblems: they cannot be used.
     """
+    from datetime import UTC, datetime
+
+    from certificates.readiness import authority_problems
     from identities.entries import UnusableEntries, entries_from
     from settings.certificates import certificate_problems
     from settings.reading import SettingsProblems, settings_path
@@ -53,7 +56,7 @@ def serving_settings_at(config: Path | None) -> "Settings":
     from storage.sealing.vault import masters_for_writing
 
     settings = settings_at(config)
-    problems = certificate_problems(settings)
+    problems = certificate_problems(settings) + authority_problems(settings, datetime.now(UTC))
     try:
         masters_for_writing(settings.data_dir, settings.storage.seal)
     except SealProblem as sealed:

@@ -1,12 +1,17 @@
 """`sekisho serve`: the whole instance in one command."""
 
+import logging
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
+from certificates.readiness import authority_warnings, kept_authority, needs_authority
 from cli.roles import set_up_log
 from cli.supervisor import Supervisor
 from settings.schema import Settings
+
+log = logging.getLogger(__name__)
 
 
 def serve(settings: Settings, config: Path) -> int:
@@ -14,6 +19,10 @@ def serve(settings: Settings, config: Path) -> int:
     set_up_log()
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     settings.data_dir.chmod(0o700)
+    if needs_authority(settings):
+        kept_authority(settings, datetime.now(UTC))  # before the workers: they must all sign with the same one
+        for warning in authority_warnings(settings, datetime.now(UTC)):
+            log.warning("%s", warning)
     return Supervisor(settings, config.absolute(), lambda: announce(settings, config)).run()
 
 
