@@ -86,4 +86,6 @@ def _said(outcome: dict[str, Any]) -> str:
     ]
     if outcome["held"]:
         lines.append(f"{outcome['held']} exchanges are held and stay as they are: `sekisho hold list`.")
+    if outcome["running"]:
+        lines.append(f"{outcome['running']} exchanges still run. They are recorded without content when they end.")
     return "\n".join(lines)

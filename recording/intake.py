@@ -9,7 +9,7 @@ from pathlib import Path
 
 from storage.journal.files import is_alive, journal_files, rotate_path, spill_is_away, spill_path
 from storage.journal.reading import JournalFile, Place, boots
-from storage.journal.rows import CLOSING, Row
+from storage.journal.rows import CLOSING, INTENT, Intent, Row
 from storage.sealing.journal import JournalOpener
 from storage.sealing.master import MasterKeys
 from storage.sqlite.writing import Cursor
@@ -142,6 +142,12 @@ class BootIntake:
     def has_rotated(self) -> bool:
         """Did it, or is it gone?"""
         return not rotate_path(self.directory).exists() or not is_alive(self.directory)
+
+    def running(self) -> Iterator[Intent]:
+        """Who asks in the exchanges that are not over yet."""
+        for bundle in self._open.values():
+            asked = Bundle(bundle.exchange, self.name, [place for place in bundle.places if place.kind == INTENT])
+            yield from (row for row, _ in self.rows(asked) if isinstance(row, Intent))
 
     def keep_only_open(self) -> None:
         """Of the files that are still needed, remove what is stored.

@@ -3,7 +3,7 @@
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -45,6 +45,7 @@ class Orders:
         caught_up: records what the journals hold by now.
         forgotten: called after an erasure: what is remembered of conversations goes.
         cleared: takes what is stored out of the journals' files; returns what could not be.
+        running: how many exchanges of these people, (issuer, subject), are not over yet.
         keeping: how long what is kept.
     """
 
@@ -57,6 +58,7 @@ class Orders:
         caught_up: Callable[[], None],
         forgotten: Callable[[], None],
         cleared: Callable[[], list[str]],
+        running: Callable[[Collection[tuple[str, str]]], int],
         keeping: Keeping,
     ) -> None:
         self._data_dir = data_dir
@@ -65,6 +67,7 @@ class Orders:
         self._caught_up = caught_up
         self._forgotten = forgotten
         self._cleared = cleared
+        self._running = running
         self._keeping = keeping
         self._commands: Commands | None = None
         self._said = 0.0
@@ -135,7 +138,7 @@ class Orders:
             raise CannotBe(f"{counts.still_found} phrases are still found after the erasure. Run `sekisho db check`.")
         if left:
             raise CannotBe(f"All is erased from the record, but not from {'; '.join(left)}. Then ask for it again.")
-        return {"identities": [asdict(one) for one in found], **asdict(counts)}
+        return {"identities": [asdict(one) for one in found], **asdict(counts), "running": self._running(pairs)}
 
     def _hold(self, command: Command) -> dict[str, Any]:
         thread = command.arguments.get("thread_id")

@@ -5,7 +5,7 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -109,6 +109,7 @@ class Recorder:
             caught_up=self._catch_up,
             forgotten=self._forget,
             cleared=self._clear_journals,
+            running=self._running,
             keeping=self._keeping,
         )
 
@@ -253,6 +254,11 @@ class Recorder:
         elif all(boot.has_rotated() for boot in boots) or now - self._asked > _ROTATING:
             self._unkept = self._asked = None
             self._empty_journals()
+
+    def _running(self, pairs: Collection[tuple[str, str]]) -> int:
+        """How many exchanges of these people are not over yet."""
+        intents = (intent for boot in self._intake.boots() for intent in boot.running())
+        return sum(who is not None and (who.issuer, who.subject) in pairs for who in (i.principal for i in intents))
 
     def _empty_journals(self) -> None:
         """Of the files in which no worker writes any more, remove what is stored."""

@@ -143,8 +143,9 @@ async def test_what_still_runs_is_recorded_without_content_when_it_ends(
     await settle(journal)
     recorder = Beside(tmp_path)
     await recorder.record_all()
-    erase(commands)
+    uid = erase(commands)
     await recorder.carry_out()
+    assert (commands.get(uid).outcome or {})["running"] == 1
     journal.append(running, closing(), STREAM)
     journal.close()
     await recorder.record_all()
