@@ -171,6 +171,11 @@ ROWS: tuple[Row, ...] = (
     *(Row("G11", name, _model(model), (400, 403), _NO_MODEL) for name, model in _MODELS.items()),
     Row("G11", "no model", _body('{"messages":[]}'), (400, 403), ("model_not_allowed",)),
     *(
+        Row("G12", f"a denied model in {path}", post(line=f"POST {path} HTTP/1.1"), (400, 403), _NO_MODEL)
+        for path in ("/v1/engines/o3/chat/completions", "/openai/deployments/o3/chat/completions",
+                     "/v1/deployments/o3/responses")
+    ),
+    *(
         Row("G12", path, post(line=f"POST {path} HTTP/1.1"), (403,), ("path_not_allowed", "operation_not_allowed",
                                                                      "model_not_allowed"))
         for path in ("/v1/files", "/v1/batches", "/v1/assistants", "/v1/fine_tuning/jobs", "/v1/threads/runs",

@@ -143,9 +143,9 @@ def test_a_provider_that_cannot_be_reached_is_an_upstream_error(tmp_path: Path, 
     assert record["status"] == 502
 
 
-def test_a_provider_that_says_nothing_for_too_long_is_timed_out(tmp_path: Path, provider: Provider) -> None:
+def test_a_provider_that_says_nothing_for_too_long_is_timed_out(tmp_path: Path, provider: Provider, lane: str) -> None:
     provider.answer = Answer(chunks=sse(*chat_chunks(WORDS))[:3], fields=STREAM, ending="hang")
-    with Instance(tmp_path, provider.url, more="timeouts: {silence: 1 s}\n") as instance:
+    with Instance(tmp_path, provider.url, lane=lane, more="timeouts: {silence: 1 s}\n") as instance:
         connection = connect(instance)
         read_all(connection)
         (record,) = instance.recorded(1)

@@ -77,6 +77,8 @@ def test_a_path_leads_to_its_api_under_any_prefix(path: str, folder: object) -> 
         ("ollama", "POST", "/api/chat", "chat", None, None),
         ("ollama", "POST", "/api/generate", "text_completion", None, None),
         ("cohere", "POST", "/v2/chat", "chat", None, None),
+        ("openai", "POST", "/v1/engines/o3/completions", "text_completion", "o3", None),
+        ("openai", "POST", "/engines/o3/chat/completions", "chat", "o3", None),
         ("openai", "GET", "/v1/realtime", "realtime", None, None),
         ("openai", "GET", "/v1/responses/resp_1", "responses", None, None),
         ("openai", "DELETE", "/v1/responses/resp_1", "other", None, None),
