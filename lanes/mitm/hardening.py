@@ -228,10 +228,10 @@ class CallerConnection(_http1.Http1Server):
         elif isinstance(event, _events.ResponseHeaders):
             yield from self._begin(event.response)
         elif isinstance(event, _events.ResponseData):
-            chunked = self._kind == "chunked"
-            yield commands.SendData(
-                self.conn, b"%x\r\n%b\r\n" % (len(event.data), event.data) if chunked else event.data
-            )
+            data = event.data
+            if data:  # an empty chunk would be the last
+                framed = b"%x\r\n%b\r\n" % (len(data), data) if self._kind == "chunked" else data
+                yield commands.SendData(self.conn, framed)
         elif isinstance(event, _events.ResponseEndOfMessage):
             if self._kind == "chunked":
                 yield commands.SendData(self.conn, b"0\r\n\r\n")

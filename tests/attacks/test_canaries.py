@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from h11._receivebuffer import ReceiveBuffer
-from mitmproxy import connection, options
+from mitmproxy import connection, http, options
 from mitmproxy.proxy import commands, events, layer, mode_servers, server
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http as http_layers
@@ -155,3 +155,21 @@ async def test_the_head_of_a_reply_is_bounded() -> None:
     (error,) = heard(given)
     assert isinstance(error, _events.ResponseProtocolError)
     assert any(isinstance(command, commands.CloseConnection) for command in given)
+
+
+async def test_an_empty_piece_of_a_chunked_reply_does_not_end_it() -> None:
+    context = Context(stock_client(), options.Options())
+    context.client.state = connection.ConnectionState.OPEN
+    side = hardening.CallerConnection(context, Lane(OpenDoor()))
+    reply = http.Response.make(200, b"", {"transfer-encoding": "chunked"})
+    given = drive(
+        side,
+        events.Start(),
+        events.DataReceived(context.client, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"),
+        hardening.BodyWanted(1),
+        *(_events.ResponseHeaders(1, reply), _events.ResponseData(1, b""), _events.ResponseData(1, b"hi")),
+        _events.ResponseEndOfMessage(1),
+    )
+    sent = b"".join(command.data for command in given if isinstance(command, commands.SendData))
+
+    assert sent.partition(b"\r\n\r\n")[2] == b"2\r\nhi\r\n0\r\n\r\n"
