@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import ca_trust
 from cli.failure import Failed, WrongUse
 from cli.options import Config, settings_at
 
@@ -116,6 +117,11 @@ def rotate(
     _print_page(settings, as_json=False)
 
 
+app.command()(ca_trust.install)
+app.command()(ca_trust.bundle)
+app.command()(ca_trust.uninstall)
+
+
 def _made(settings: "Settings", *, any_host: bool, more: list[str]) -> "Authority":
     from certificates.authority import make_authority
     from certificates.readiness import opened_hosts
@@ -158,10 +164,11 @@ def _print_page(settings: "Settings", *, as_json: bool) -> None:
     import msgspec
 
     from certificates.standing import standing_of
+    from certificates.trust_stores import stores_here
     from cli.ca_page import page
     from cli.terminal import out, write_json
 
-    standing = standing_of(settings.data_dir, datetime.now(UTC))
+    standing = standing_of(settings.data_dir, datetime.now(UTC), stores_here())
     if as_json:
         write_json(msgspec.json.encode(standing))
         return

@@ -23,6 +23,8 @@ def page(standing: "AuthorityStanding") -> list[Text]:
             Text("  for       any host", "yellow") if each.hosts is None else Text(f"  for       {_hosts(each.hosts)}"),
             _expiry(each),
         ]
+        if each.role != "former" or each.installed_in:
+            lines.append(Text(f"  trusted   {visible(', '.join(each.installed_in)) or 'by no store of this machine'}"))
         if each.role == "next":
             when = f"on the first start after {each.switch_at:%Y-%m-%d}" if each.switch_at else "by --switch"
             lines.append(Text(f"  switch    {when}"))
