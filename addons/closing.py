@@ -9,16 +9,13 @@ from typing import Final
 from mitmproxy import flow as mitmproxy_flow
 from mitmproxy import http
 
-from addons.credentials import shown_path, shown_query
 from addons.flows import Destination, OpenExchange, OpenExchanges
-from addons.heads import Head
+from addons.heads import Head, bare_head
 from addons.safety import CHANGED
 from exchange.decision import CODES, Decision, Deny
 from policies.rules import RuleBook
 from storage.journal.rows import Arrivals, Closing, Intent, Observed
 from storage.journal.writing import Journal
-from wire.api import Route
-from wire.other import API as OTHER
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +24,10 @@ _SHOWN: Final = 2048
 
 _MESSAGES: Final[tuple[tuple[str, Observed], ...]] = (
     ("Client disconnected", "client_gone"),
+    ("stream reset by client", "client_gone"),
+    ("HTTP/2 connection closed", "client_gone"),
+    ("HTTP/2 protocol error", "client_gone"),
+    ("Too many resets", "client_gone"),
     ("Upstream timed out", "timed_out"),
     ("Upstream unreachable", "unreachable"),
     ("Proxy shutting down", "proxy_died"),
@@ -208,22 +209,4 @@ def _unread(flow: http.HTTPFlow) -> Head:
     """What stands for a head when reading it failed: a fault of ours, and the refusal is owed a row all the same."""
     path, mark, query = flow.request.path.partition("?")
     nowhere = Destination("", "openai", "", "", 0, "", path, query if mark else None, known=False)
-    return Head(
-        destination=nowhere,
-        route=Route(OTHER),
-        problem=None,
-        key_header=b"",
-        issuers=None,
-        carrier=None,
-        plain=False,
-        content_type=None,
-        content_encoding=None,
-        user_agent=None,
-        shown_path=shown_path(path),
-        shown_query=shown_query(nowhere.query),
-        scheme=b"",
-        target=b"",
-        fields=(),
-        brings_key=False,
-        onward={},
-    )
+    return bare_head(nowhere, None)

@@ -16,6 +16,10 @@ class Destinations:
         self._dialects = {name: provider.dialect for name, provider in providers.items()}
         # By the whole address: a key must not go to another port of the host, nor in the clear.
         self._addresses = {(parts.scheme, parts.hostname, _port(parts)): name for name, parts in self._parts.items()}
+        self._named: dict[str, str] = {}
+        for name, provider in providers.items():
+            for host in provider.known_by:
+                self._named.setdefault(host, name)
 
     def of(self, target: str) -> Destination:
         """The destination of a request target (path and query) as the caller sent it."""
@@ -24,6 +28,22 @@ class Destinations:
         name = self._default
         if first in self._parts and first != self._default:
             name, path = first, slash + rest or "/"
+        return self._at(name, path, query if mark else None)
+
+    def named(self, scheme: str, host: str, port: int, target: str) -> Destination:
+        """The destination of a request that came through us as a forward proxy, for this host: its provider, at the
+        upstream of the settings. One that is no provider's has no destination (`known` False)."""
+        path, mark, query = target.partition("?")
+        name = self._named.get(host) or next(
+            (name for name, parts in self._parts.items() if (parts.hostname, _port(parts)) == (host, port)), None
+        )
+        if name is None:
+            return Destination(host, "openai", scheme, host, port, "", path, query if mark else None, known=False)
+        base = self._parts[name].path
+        # What callers know as the provider's address has the path of its upstream: /openai/v1 at Groq's.
+        return self._at(name, path.removeprefix(base) if path.startswith(base + "/") else path, query if mark else None)
+
+    def _at(self, name: str, path: str, query: str | None) -> Destination:
         parts, dialect = self._parts[name], self._dialects[name]
         assert dialect is not None  # the settings filled it in
         return Destination(
@@ -34,7 +54,7 @@ class Destinations:
             port=_port(parts),
             base=parts.path,
             path=path,
-            query=query if mark else None,
+            query=query,
         )
 
     def as_asked(self, scheme: str, host: str, port: int, target: str) -> Destination:

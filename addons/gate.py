@@ -7,26 +7,26 @@ request that was identified, understood, decided on and journaled has its refusa
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 
 import uuid_utils
-from cryptography.hazmat.primitives.serialization import Encoding
 from mitmproxy import http
-from mitmproxy.connection import Client
 
+from addons.certificates import chain_of
 from addons.closing import ExchangeCloser
 from addons.credentials import CredentialNames
 from addons.flows import UNDECIDED, OpenExchange, OpenExchanges
 from addons.heads import Head, Heads
 from addons.refusals import refusal
 from addons.safety import SafetyIdentifiers
+from addons.tunnels import TunnelGate
 from addons.upstream import UpstreamRouter
 from exchange.call import Call
 from exchange.decision import Allow, Deny
 from exchange.principal import Principal
-from identities.refusal import IdentityRefused
-from identities.verifier import Verifier
+from identities.refusal import ForeignToken, IdentityRefused
+from identities.verifier import Identified, Verifier, same_person
 from policies.rules import RuleBook
 from storage.journal.writing import JournalUnavailable
 from wire.api import BodyProblem
@@ -46,6 +46,7 @@ class AccessGate:
         *,
         verifier: Verifier,
         heads: Heads,
+        tunnels: TunnelGate,
         rules: RuleBook,
         router: UpstreamRouter,
         closer: ExchangeCloser,
@@ -58,6 +59,7 @@ class AccessGate:
         self._open = open_exchanges
         self._verifier = verifier
         self._heads = heads
+        self._tunnels = tunnels
         self._shut = refusal(UNDECIDED, "openai", "")
         self._rules = rules
         self._router = router
@@ -81,9 +83,9 @@ class AccessGate:
             self._refuse(flow, seen, Deny(head.problem))
             return None
         known = None
-        if head.carrier is not None:
+        if head.carrier is not None and head.proxied is None:
             known = self._verifier.recall_from(
-                head.carrier, issuers=head.issuers, client_chain=_chain(flow.client_conn), now=time.time()
+                head.carrier, issuers=head.issuers, client_chain=chain_of(flow.client_conn), now=time.time()
             )
         if known is None:
             return self._identify(flow, seen, head)
@@ -95,13 +97,7 @@ class AccessGate:
     async def _identify(self, flow: http.HTTPFlow, seen: OpenExchange, head: Head) -> None:
         fields = flow.request.data.headers.fields
         try:
-            known = await self._verifier.identify(
-                fields,
-                key_header=head.key_header,
-                issuers=head.issuers,
-                client_chain=_chain(flow.client_conn),
-                now=time.time(),
-            )
+            known = await (self._proven(flow, head) if head.proxied is None else self._proven_to_proxy(flow, head))
         except IdentityRefused as refused:
             if self._local_user is None:
                 self._refuse(flow, seen, Deny(refused.code, reason=refused.reason))
@@ -112,6 +108,29 @@ class AccessGate:
             seen.identified = known
             seen.principal = known.principal
         seen.spent = time.perf_counter() - seen.began
+
+    def _proven(self, flow: http.HTTPFlow, head: Head) -> Coroutine[None, None, Identified]:
+        return self._verifier.identify(
+            flow.request.data.headers.fields,
+            key_header=head.key_header,
+            issuers=head.issuers,
+            client_chain=chain_of(flow.client_conn),
+            now=time.time(),
+        )
+
+    async def _proven_to_proxy(self, flow: http.HTTPFlow, head: Head) -> Identified:
+        """Whom the connection proves, and whom the request itself: the same person, where both prove somebody. A token
+        that no issuer of ours signed is the caller's own key to the provider (a ChatGPT login has such)."""
+        by_connection = await self._tunnels.identity_of(flow)
+        try:
+            by_request = await self._proven(flow, head)
+        except IdentityRefused as refused:
+            if by_connection is None or not (refused.code == "missing_identity" or isinstance(refused, ForeignToken)):
+                raise
+            return by_connection
+        if by_connection is not None and not same_person(by_connection.principal, by_request.principal):
+            raise IdentityRefused("conflicting_identity", "the connection and its request are of two different people")
+        return by_request
 
     # -- the body ---------------------------------------------------------------------------------------------------
 
@@ -199,16 +218,11 @@ class AccessGate:
         seen.settled = True
         seen.spent = time.perf_counter() - seen.began
         dialect = seen.head_in.destination.dialect if seen.head_in else "openai"
-        flow.response = refusal(denied, dialect, seen.id.hex())
+        to_proxy = seen.head_in is not None and seen.head_in.proxied == "plain"
+        flow.response = refusal(denied, dialect, seen.id.hex(), to_proxy=to_proxy)
 
     def done(self) -> None:
         self._pool.shutdown(wait=False)
-
-
-def _chain(client: Client) -> Sequence[bytes]:
-    """The certificates this caller showed in the TLS handshake, in DER, its own first; mostly there are none."""
-    shown = client.certificate_list
-    return [one.to_cryptography().public_bytes(Encoding.DER) for one in shown] if shown else ()
 
 
 class LaneDoor:

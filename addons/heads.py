@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from mitmproxy import http
 from mitmproxy.proxy.mode_specs import ReverseMode
@@ -15,10 +16,14 @@ from upstreams.api_key import KEY_FIELDS
 from upstreams.credential import SECRET_FIELDS, Credential
 from wire.api import Route
 from wire.calls import is_plain
+from wire.other import API as OTHER
 from wire.request_head import FOR_ALL, fields_problem, target_problem
 from wire.routes import route
 
 type Fields = tuple[tuple[bytes, bytes], ...]
+
+Proxied = Literal["tunnel", "plain"]
+"""In a tunnel that its caller opened by CONNECT; or in plain HTTP, with a whole address in its request line."""
 
 _REMEMBERED_BYTES = 4 << 20
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
@@ -46,6 +51,7 @@ class Head:
     target: bytes  # what stands in the request line upstream
     fields: Fields
     brings_key: bool  # one of them is a key of the caller's own, or its identity
+    proxied: Proxied | None  # how it came through us as a proxy; None: it was sent to us
     onward: dict[tuple[bytes, ...], tuple[Credential | None, Fields]]
     """By the headers that carried the identity: what was last shown in their place, and the head with it. Filled in by
     the router."""
@@ -101,18 +107,25 @@ class Heads:
         request = flow.request
         method = request.data.method.decode("ascii", "replace")  # `request.method` is upper-case, whatever was sent
         asked_of_us = isinstance(flow.client_conn.proxy_mode, ReverseMode)
-        destination = (
-            self._destinations.of(request.path)
-            if asked_of_us
-            else self._destinations.as_asked(request.scheme, request.host, request.port, request.path)
+        proxied = _proxied(flow)
+        if asked_of_us:
+            destination = self._destinations.of(request.path)
+        elif proxied is not None:
+            destination = self._destinations.named(request.scheme, request.host, request.port, request.path)
+        else:
+            destination = self._destinations.as_asked(request.scheme, request.host, request.port, request.path)
+        in_origin_form = asked_of_us or proxied == "tunnel"
+        problem = (
+            target_problem(
+                method,
+                request.path,
+                request.http_version,
+                absolute=in_origin_form and bool(request.data.authority) and not request.is_http2,
+                strict=self._strict,
+            )
+            or fields_problem(fields, identity_headers=self._identity, strict=self._strict)
+            or (_host_problem(request, destination) if proxied is not None else None)
         )
-        problem = target_problem(
-            method,
-            request.path,
-            request.http_version,
-            absolute=asked_of_us and bool(request.data.authority) and not request.is_http2,
-            strict=self._strict,
-        ) or fields_problem(fields, identity_headers=self._identity, strict=self._strict)
         # What is meant for us alone ends here (RFC 9110 §7.6.1), whichever lane carries the rest.
         for_us = _HOP_BY_HOP | {
             one_name(token.strip())
@@ -143,11 +156,61 @@ class Heads:
             target=destination.target.encode("utf-8", "surrogateescape"),
             fields=onward,
             brings_key=any(name.lower() in SECRET_FIELDS for name, _ in onward),
+            proxied=proxied,
             onward={},
         )
 
     def _may_go_on(self, name: bytes) -> bool:
         return name not in self._strip and name not in _FRAMING and not name.startswith(UNSIGNED_PREFIXES)
+
+
+def _proxied(flow: http.HTTPFlow) -> Proxied | None:
+    if flow.client_conn.proxy_mode.type_name != "forward":
+        return None
+    return "tunnel" if flow.request.scheme == "https" else "plain"
+
+
+def _host_problem(request: http.Request, destination: Destination) -> str | None:
+    """Is the one host that the connection is for the one that the request names, by each of its names for it? The lane
+    set it: of a tunnel what its CONNECT named, else that of the whole address."""
+    if not request.host or not destination.known:
+        return "destination_not_allowed"
+    names = [value for name, value in request.data.headers.fields if name.lower() == b"host"]
+    if request.data.authority:
+        names.append(request.data.authority)
+    usual = 443 if request.scheme == "https" else 80
+    same = (
+        {request.host, f"{request.host}:{request.port}"}
+        if request.port == usual
+        else {f"{request.host}:{request.port}"}
+    )
+    if not names or any(name.decode("latin-1").strip().lower() not in same for name in names):
+        return "host_mismatch"
+    return None
+
+
+def bare_head(destination: Destination, user_agent: str | None) -> Head:
+    """What stands for a head where none is read, or could be: a refusal is owed a row all the same."""
+    return Head(
+        destination=destination,
+        route=Route(OTHER),
+        problem=None,
+        key_header=b"",
+        issuers=None,
+        carrier=None,
+        plain=False,
+        content_type=None,
+        content_encoding=None,
+        user_agent=user_agent,
+        shown_path=shown_path(destination.path),
+        shown_query=shown_query(destination.query),
+        scheme=b"",
+        target=b"",
+        fields=(),
+        brings_key=False,
+        proxied=None,
+        onward={},
+    )
 
 
 def framing(fields: Fields) -> Fields:

@@ -12,11 +12,14 @@ from addons.gate import AccessGate, LaneDoor
 from addons.heads import Heads
 from addons.safety import safety_identifiers_from
 from addons.tee import StreamTee
+from addons.tunnels import TunnelGate
 from addons.upstream import UpstreamRouter
 from exchange.principal import Principal
 from identities.revoked import RevokedFile
 from identities.verifier import Verifier, verifier_from
+from policies.hosts import HostBook, hosts_of
 from policies.rules import rulebook_from
+from settings.hosts import known_services
 from settings.schema import Settings
 from storage.journal.writing import Journal
 from storage.room import ballast_from, rooms_from
@@ -79,25 +82,40 @@ def pipeline_from(settings: Settings) -> Pipeline:
     upstreams = upstreams_from(settings.providers, name=credentials.name, state_file=journal.directory / FILE)
     rules = rulebook_from(settings.policies, settings.profile)
     closer = ExchangeCloser(open_exchanges, journal, node=settings.node, rules=rules)
+    listeners = {
+        listener.address.port: frozenset(listener.issuers)
+        for listener in settings.listen
+        if listener.issuers is not None
+    }
+    local_user = None if gateway else Principal(getpass.getuser(), None, None, "local")
+    tunnels = TunnelGate(
+        open_exchanges,
+        verifier=verifier,
+        hosts=HostBook(hosts_of(settings.providers), settings.hosts, known_services()),
+        closer=closer,
+        journal=journal,
+        node=settings.node,
+        listeners=listeners,
+        ports=frozenset(settings.hosts.ports),
+        networks=settings.hosts.addresses,
+        local_user=local_user,
+    )
     gate = AccessGate(
         open_exchanges,
         verifier=verifier,
         heads=Heads(
             Destinations(settings.providers, settings.default_provider),
             verifier,
-            {
-                listener.address.port: frozenset(listener.issuers)
-                for listener in settings.listen
-                if listener.issuers is not None
-            },
+            listeners,
             strict=gateway,
         ),
+        tunnels=tunnels,
         rules=rules,
         router=UpstreamRouter(upstreams, own_keys_pass=not gateway),
         closer=closer,
         credentials=credentials,
         safety=safety_identifiers_from(settings.providers, settings.data_dir, strict=gateway),
-        local_user=None if gateway else Principal(getpass.getuser(), None, None, "local"),
+        local_user=local_user,
         wait_for_disk=blocking,
         body_limit=settings.limits.body,
     )
@@ -109,4 +127,4 @@ def pipeline_from(settings: Settings) -> Pipeline:
         capture_limit=settings.storage.capture_limit,
     )
     # The gate first: it puts each exchange on the books. The closer last: it takes it off.
-    return Pipeline((gate, tee, closer), LaneDoor(gate, open_exchanges), journal, verifier, revoked, upstreams)
+    return Pipeline((gate, tunnels, tee, closer), LaneDoor(gate, open_exchanges), journal, verifier, revoked, upstreams)

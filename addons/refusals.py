@@ -1,13 +1,22 @@
 """Deny → the answer a caller gets, in the shape of the API that was called. Only the code's own sentence is told."""
 
+from typing import Final
+
 from mitmproxy import http
 
 from exchange.decision import Deny
 from wire.api import Dialect
 from wire.refusals import refusal_body
 
+_REALM: Final = 'Basic realm="Sekisho: any user, and a token as the password", Bearer realm="Sekisho"'
 
-def refusal(denied: Deny, dialect: Dialect, request_id: str) -> http.Response:
-    """The HTTP answer to a call that may not pass."""
+
+def refusal(denied: Deny, dialect: Dialect, request_id: str, *, to_proxy: bool = False) -> http.Response:
+    """The HTTP answer to a call that may not pass. `to_proxy`: it was said to us as a proxy, whose 401 is 407 (RFC 9110
+    §15.5.8)."""
     status, headers, body = refusal_body(dialect, denied.code, request_id)
+    if to_proxy and status == 401:
+        status = 407
+        headers.pop("www-authenticate", None)
+        headers["proxy-authenticate"] = _REALM
     return http.Response.make(status, body, {**headers, "connection": "close"} if status == 413 else headers)

@@ -11,6 +11,7 @@ from cli import (
     access,
     ca,
     check,
+    coverage,
     db,
     demo,
     doctor,
@@ -112,6 +113,7 @@ app.command(rich_help_panel=LOOK)(show.show)
 app.command(rich_help_panel=LOOK, cls=search.SearchCommand)(search.search)
 app.command(rich_help_panel=LOOK)(replay.replay)
 app.command(rich_help_panel=LOOK)(export.export)
+app.command(rich_help_panel=LOOK)(coverage.coverage)
 app.command(rich_help_panel=ADMINISTER)(verify.verify)
 app.command(rich_help_panel=ADMINISTER)(erase.erase)
 app.add_typer(hold.app, name="hold", rich_help_panel=ADMINISTER)

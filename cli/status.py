@@ -166,11 +166,13 @@ def _count(
     found: BootStatus, file: "JournalFile", after: int, running: set[bytes], record: sqlite3.Connection | None
 ) -> None:
     """Adds a file's rows. An exchange runs until its closing row; then it waits until the record has it."""
-    from storage.journal.rows import CLOSING
+    from storage.journal.rows import CLOSING, UNREAD
 
     while rows := file.after(after, 10_000):
         for after, exchange, kind in rows:
             found.rows += 1
+            if kind == UNREAD:
+                continue  # a connection, no exchange
             if kind != CLOSING:
                 running.add(exchange)
                 continue

@@ -56,6 +56,7 @@ CODES: dict[str, Code] = {
     "model_not_allowed": Code(403, _MAY, "This model is not allowed here."),
     "rule_denied": Code(403, _MAY, "A rule of this checkpoint forbids this call."),
     "unknown_provider": Code(404, _BAD, "No provider answers under this path."),
+    "destination_not_allowed": Code(403, _MAY, "This destination is not allowed here."),
     # the shape of the request
     "bad_request": Code(400, _BAD, "The request is not well-formed HTTP/1.1."),
     "bad_header": Code(400, _BAD, "A header of this request is not acceptable."),
@@ -66,6 +67,10 @@ CODES: dict[str, Code] = {
     "bad_transfer_encoding": Code(400, _BAD, "Only `chunked` is accepted as transfer encoding."),
     "trailers_not_supported": Code(400, _BAD, "Trailers are not accepted."),
     "connect_not_allowed": Code(400, _BAD, "This is no forward proxy."),
+    "connect_body": Code(400, _BAD, "A CONNECT carries no body."),
+    "host_mismatch": Code(400, _BAD, "The Host header names another host than the connection."),
+    "sni_mismatch": Code(421, _BAD, "TLS names another host than the connection."),
+    "not_tls": Code(400, _BAD, "Speak TLS after CONNECT."),
     "method_not_allowed": Code(405, _BAD, "This method is not allowed here."),
     "upgrade_not_allowed": Code(400, _BAD, "This upgrade is not allowed."),
     "websocket_not_supported": Code(426, _BAD, "WebSockets are not recorded here yet; use HTTP."),

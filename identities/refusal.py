@@ -11,3 +11,7 @@ class IdentityRefused(Exception):  # noqa: N818 - a refusal is an answer, not an
         super().__init__(code, reason)
         self.code = code
         self.reason = reason
+
+
+class ForeignToken(IdentityRefused):
+    """A token came where keys of the called API ride too, and no issuer that counts here claims it."""

@@ -24,7 +24,7 @@ from identities.presented import (
     looks_signed,
     proxy_token,
 )
-from identities.refusal import IdentityRefused
+from identities.refusal import ForeignToken, IdentityRefused
 from identities.remembered import Identified, Memory, Remembered
 from identities.revoked import Revocation
 from identities.token import EARLY, Proof, Unverified, check_head, principal_from, take_apart
@@ -185,7 +185,7 @@ class Verifier:
             accepted.append(self.certificate(client_chain, issuers=issuers, now=now))
         if not accepted:
             if foreign:
-                raise IdentityRefused("invalid_token", "the token is of no issuer that is accepted here")
+                raise ForeignToken("invalid_token", "the token is of no issuer that is accepted here")
             raise IdentityRefused("missing_identity", "no header with a token, and no client certificate that counts")
         first = accepted[0]
         if any(not same_person(first.principal, other.principal) for other in accepted):

@@ -20,6 +20,7 @@ from lanes.express.door import Door
 from lanes.express.lane import Lane
 from lanes.express.limits import Limits
 from lanes.express.tls import verifying
+from lanes.mitm import forward as _forward  # noqa: F401 - registers the mode
 from lanes.mitm import mode as _checkpoint  # noqa: F401 - registers the mode
 from lanes.mitm.options import insist
 from settings.issuers import client_authorities
@@ -168,7 +169,10 @@ def _destination(upstream: str) -> tuple[str, int]:
 
 
 def _mode(listener: Listener, settings: Settings) -> str:
-    """The upstream here is where a request would go that no addon directs; the gate directs every one."""
+    """The upstream here is where a request would go that no addon directs; the gate directs every one. What is to be
+    opened first is the mitm lane's, whatever `lane` says of the rest."""
+    if listener.mode == "forward":
+        return f"forward@{listener.address}"
     upstream = urlsplit(settings.providers[settings.default_provider].upstream)
     kind = "express" if settings.lane == "express" else "checkpoint"
     return f"{kind}:{upstream.scheme}://{upstream.netloc}@{listener.address}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from storage.journal.files import is_alive, journal_files, rotate_path, spill_is_away, spill_path
 from storage.journal.reading import JournalFile, Place, boots
-from storage.journal.rows import CLOSING, INTENT, Intent, Row
+from storage.journal.rows import CLOSING, INTENT, UNREAD, Intent, Row, Unread
 from storage.sealing.journal import JournalOpener
 from storage.sealing.master import MasterKeys
 from storage.sqlite.writing import Cursor
@@ -40,6 +40,7 @@ class BootIntake:
         self._files: dict[str, JournalFile] = {}
         self._read_to: dict[str, int] = {}
         self._open: dict[bytes, Bundle] = {}
+        self._unread: list[tuple[bytes, Place]] = []
         self._said_away = False
         self.over = False  # the worker is gone and every row has been looked at
 
@@ -55,6 +56,9 @@ class BootIntake:
                 rows = self._next_rows(path)
                 for no, exchange, kind in rows:
                     self._read_to[path.name] = no
+                    if kind == UNREAD:
+                        self._unread.append((exchange, Place(path.name, no, kind)))
+                        continue
                     bundle = self._open.get(exchange)
                     if bundle is None:
                         bundle = self._open[exchange] = Bundle(exchange, self.name)
@@ -102,6 +106,25 @@ class BootIntake:
                 yield self._files[place.file].row(place.no)
             except (LookupError, sqlite3.DatabaseError) as broken:
                 log.error("A row of exchange %s is lost: %s", bundle.exchange.hex(), broken)
+
+    def unread(self) -> list[tuple[str, Unread]]:
+        """The rows of connections that are not read among those looked at since the last call, (id, row). They count
+        as stored as what `finished` hands out does.
+
+        Raises:
+            SealProblem: as `rows`.
+        """
+        found: list[tuple[str, Unread]] = []
+        for connection, place in self._unread:
+            try:
+                row, _ = self._files[place.file].row(place.no)
+            except (LookupError, sqlite3.DatabaseError) as broken:
+                log.error("The row of connection %s is lost: %s", connection.hex(), broken)
+                continue
+            if isinstance(row, Unread):
+                found.append((connection.hex(), row))
+        self._unread.clear()
+        return found
 
     def cursors(self) -> list[Cursor]:
         """How far each file is stored, given that everything handed out so far is."""

@@ -25,6 +25,7 @@ from settings.schema import Heads, Settings
 from settings.sealing import Seal
 from storage.journal.files import hold_lock, journal_dir, spill_is_away
 from storage.journal.reading import boots
+from storage.journal.rows import Unread
 from storage.room import Ballast, DiskRoom, ballast_from, is_full, rooms_from
 from storage.sealing.journal import JournalOpener
 from storage.sealing.master import MasterKeys
@@ -159,9 +160,10 @@ class Recorder:
     def _step(self) -> int:
         count = 0
         for boot, bundles in self._intake.poll(_BATCH):
-            if bundles:
-                self._store(boot, bundles)
-            count += len(bundles)
+            unread = boot.unread()
+            if bundles or unread:
+                self._store(boot, bundles, unread)
+            count += len(bundles) + len(unread)
         if not count and time.monotonic() - self._tidied > _HOUSEKEEPING:
             self.tidy()
         if time.monotonic() - self._anchored > self._heads.every:
@@ -169,7 +171,7 @@ class Recorder:
         self._clear_in_passing()
         return count
 
-    def _store(self, boot: BootIntake, bundles: list[Bundle]) -> None:
+    def _store(self, boot: BootIntake, bundles: list[Bundle], unread: list[tuple[str, Unread]]) -> None:
         """Store these. The cursors go with the last: what was stored before a death in between is known by its id."""
         known = self._writer.has(bundle.exchange.hex() for bundle in bundles)
         records: list[Record] = []
@@ -186,7 +188,7 @@ class Recorder:
                 self._insist(partial(self._writer.store, records, []))
                 self._attempts.stored([bytes.fromhex(each.seen.id) for each in records])
                 records, size = [], 0
-        self._insist(partial(self._writer.store, records, boot.cursors()))
+        self._insist(partial(self._writer.store, records, boot.cursors(), unread=unread))
         self._attempts.stored([bytes.fromhex(each.seen.id) for each in records])
 
     def _record(self, journaled: Journaled) -> Record:

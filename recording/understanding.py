@@ -12,7 +12,7 @@ from exchange.reply import Reply, Usage
 from recording.costs import Prices
 from recording.endings import end_state
 from recording.estimates import estimate
-from storage.journal.rows import Arrivals, Closing, Intent, ReplyHead, Row
+from storage.journal.rows import Arrivals, Closing, Intent, ReplyHead, Row, Unread
 from wire.api import Route
 from wire.calls import read_call
 from wire.json_text import fit
@@ -48,6 +48,8 @@ def put_together(exchange: bytes, boot: str, rows: Iterable[tuple[Row, bytes]]) 
         if isinstance(row, Intent):
             found.intent, found.request = row, body
             continue
+        if isinstance(row, Unread):
+            continue  # no part of an exchange
         found.head = row.head or found.head
         found.arrivals += zip(row.arrivals.at, row.arrivals.length, strict=True)
         if body:

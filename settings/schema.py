@@ -85,7 +85,7 @@ class Listener(_Section):
     """One way in. `issuers` are the names of those whose identity counts here; none named means all."""
 
     address: Address
-    mode: Literal["reverse"] = "reverse"
+    mode: Literal["reverse", "forward"] = "reverse"
     issuers: tuple[str, ...] | None = None
     tls: ListenerTls | None = None
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from lanes.express.probing import probe
@@ -12,17 +12,30 @@ from lanes.express.probing import probe
 type _Address = tuple[int, int, int, str, Any]
 
 
-async def dial(host: str, port: int, head_start: float) -> socket.socket:
-    """A connected, non-blocking socket. Raises OSError (gaierror included): the first address's reason when all fail.
+class AddressRefused(OSError):  # noqa: N818 - says what happened
+    """All addresses of a name are such that nobody may be sent there."""
+
+
+async def dial(
+    host: str, port: int, head_start: float, permitted: Callable[[str], bool] | None = None
+) -> socket.socket:
+    """A connected, non-blocking socket. Raises OSError (gaierror included): the first address's reason when all fail;
+    AddressRefused when `permitted` says no to all of them. No other look-up is made between asking and connecting.
 
     `head_start`: seconds. Names are looked up in a thread, so that a slow resolver delays nobody else.
     """
     loop = asyncio.get_running_loop()
     if (literal := _literal(host, port)) is not None:
-        return await _connect(loop, literal)
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    if not found:
-        raise OSError(f"{host} has no address")
+        found: Sequence[_Address] = [literal]
+    else:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        if not found:
+            raise OSError(f"{host} has no address")
+    if permitted is not None:
+        refused = [address for address in found if not permitted(address[4][0])]
+        found = [address for address in found if address not in refused]
+        if not found:
+            raise AddressRefused(f"{host} is at {refused[0][4][0]}, where nobody may be sent")
     if len(found) == 1:
         return await _connect(loop, found[0])
     addresses = iter(_in_turn(found))

@@ -28,12 +28,11 @@ import logging
 import socket
 import struct
 import time
-from dataclasses import dataclass
 from typing import Any, Final
 
 from h11._receivebuffer import ReceiveBuffer
 from mitmproxy import connection, flow, http
-from mitmproxy.proxy import commands, events, layer, mode_servers, mode_specs
+from mitmproxy.proxy import commands, events, layer, mode_servers
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers.http import _base, _events, _hooks, _http1
@@ -46,7 +45,10 @@ from lanes.express.framing import Kind
 from lanes.express.head import HeadProblem, RequestHead, parse_reply, parse_request
 from lanes.express.request_body import RequestBody
 from lanes.express.writing import BODILESS, announced_length, reply_head, request_message, whole_message
+from lanes.mitm.asking import Body, BodyWanted, Fault, Forget, Late, Message, Whole
+from lanes.mitm.http2 import CallerStreams
 from lanes.mitm.keeper import Keeper
+from lanes.mitm.ways import Way
 
 log = logging.getLogger(__name__)
 
@@ -57,50 +59,6 @@ NOT_ASKED_FOR: Final = "the gate did not ask for this connection"
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER on, for no time: close sends RST (socket(7))."""
-
-
-@dataclass
-class Late(events.ConnectionEvent):
-    """The caller's connection is past the deadline of whatever it is doing."""
-
-
-@dataclass
-class BodyWanted(_base.HttpEvent):
-    """From the stream to the caller's connection: the head may pass, the body is needed to decide."""
-
-
-@dataclass
-class Body(_base.HttpEvent):
-    """From the caller's connection to the stream: the request's body, whole."""
-
-    data: bytes
-
-
-@dataclass
-class Fault(_base.HttpEvent):
-    """From the caller's connection to the stream: refuse with this code of exchange.decision.CODES."""
-
-    code: str
-
-
-@dataclass
-class Whole(_base.HttpEvent):
-    """From the stream to the caller's connection: an answer that is all here."""
-
-    response: http.Response
-
-
-@dataclass
-class Message(_base.HttpEvent):
-    """From the stream to the upstream's connection: a request, in its very bytes."""
-
-    method: bytes
-    data: bytes
-
-
-@dataclass
-class Forget(_base.HttpEvent):
-    """From the stream to the upstream's connection: what still comes is not wanted."""
 
 
 def install() -> None:
@@ -116,9 +74,12 @@ def install() -> None:
 class CallerConnection(_http1.Http1Server):
     """A caller's side: reads one request at a time, and none of its body before the stream asks for it."""
 
-    def __init__(self, context: Context, keeper: Keeper) -> None:
+    is_swamped = False  # the transport says so
+
+    def __init__(self, context: Context, keeper: Keeper, way: Way) -> None:
         super().__init__(context)
         self._keeper = keeper
+        self._way = way
         self._head: RequestHead | None = None
         self._body: RequestBody | None = None
         self._since = keeper.now()  # of the idle time, the head, or the lingering
@@ -396,10 +357,7 @@ class CallerConnection(_http1.Http1Server):
         return None
 
     def _request(self, head: RequestHead) -> http.Request:
-        server = self.context.client.proxy_mode
-        assert isinstance(server, mode_specs.ReverseMode)
-        host, port = server.address
-        scheme = head.scheme or server.scheme.encode()
+        host, port, scheme = self._way.target(head)
         return pinned.request(
             host, port, scheme, head.method, head.authority, head.path, head.version, head.fields, time.time()
         )
@@ -622,10 +580,11 @@ class ProviderConnection(_base.HttpConnection):
 class CheckpointHttp(http_layers.HttpLayer):
     """mitmproxy's HTTP layer with our caller's side and our streams."""
 
-    def __init__(self, context: Context, keeper: Keeper) -> None:
+    def __init__(self, context: Context, keeper: Keeper, way: Way) -> None:
         super().__init__(context, http_layers.HTTPMode.transparent)
         self._keeper = keeper
-        self.caller = CallerConnection(context.fork(), keeper)
+        side = CallerStreams if context.client.alpn == b"h2" else CallerConnection
+        self.caller: CallerConnection | CallerStreams = side(context.fork(), keeper, way)
         self.connections[context.client] = self.caller  # an entry that is there already is kept
 
     def make_stream(self, stream_id: int) -> Commands:
@@ -634,17 +593,15 @@ class CheckpointHttp(http_layers.HttpLayer):
 
 
 class CheckpointTop(layer.Layer):
-    """Reverse traffic is HTTP/1.1 and nothing else, whatever the first bytes look like."""
+    """What comes is HTTP and nothing else, whatever the first bytes look like: HTTP/2 where TLS agreed on it."""
 
-    def __init__(self, context: Context, keeper: Keeper) -> None:
+    def __init__(self, context: Context, keeper: Keeper, way: Way) -> None:
         super().__init__(context)
-        mode = context.client.proxy_mode
-        assert isinstance(mode, mode_specs.ReverseMode)
-        context.server.address = mode.address
+        context.server.address = (way.host, way.port)
         self.keeper = keeper
         self.broken: set[connection.Connection] = set()
         """Connections that were reset, not ended."""
-        self.http = CheckpointHttp(context, keeper)
+        self.http = CheckpointHttp(context, keeper, way)
 
     def _handle_event(self, event: events.Event) -> Commands:
         yield from self.http.handle_event(event)
@@ -653,15 +610,20 @@ class CheckpointTop(layer.Layer):
 class CheckpointHandler(mode_servers.ProxyConnectionHandler):
     """Carries bytes between sockets and layers, with back-pressure and deadlines."""
 
-    def __init__(self, master: Any, reader: Any, writer: Any, options: Any, mode: Any, keeper: Keeper) -> None:
+    def __init__(
+        self, master: Any, reader: Any, writer: Any, options: Any, mode: Any, keeper: Keeper, way: Way
+    ) -> None:
         super().__init__(master, reader, writer, options, mode)  # type: ignore[no-untyped-call]
+        secured = writer.get_extra_info("ssl_object")
+        alpn = secured.selected_alpn_protocol() if secured is not None else None
+        self.client.alpn = alpn.encode() if alpn else None
         self._keeper = keeper
         self._writer: asyncio.StreamWriter = writer
         self._reading: asyncio.Task[Any] | None = None
-        self._room = asyncio.Event()
+        self._room, self._outlet = asyncio.Event(), asyncio.Event()
         self._unsent, self._stalled = 0, keeper.now()
         self._late: asyncio.Task[None] | None = None
-        top = self._top = CheckpointTop(self.layer.context, keeper)
+        top = self._top = CheckpointTop(self.layer.context, keeper, way)
         self.layer = top
         self.caller = top.http.caller
 
@@ -681,16 +643,17 @@ class CheckpointHandler(mode_servers.ProxyConnectionHandler):
             if io is not None and isinstance(io.reader, asyncio.StreamReader) and io.reader.exception() is not None:
                 self._top.broken.add(event.connection)
         await super().server_event(event)
-        if self.caller.is_choked:
-            self._room.clear()
-        else:
-            self._room.set()
+        for room, is_taken in ((self._room, self.caller.is_choked), (self._outlet, self.caller.is_swamped)):
+            if is_taken:
+                room.clear()
+            else:
+                room.set()
 
     async def drain_writers(self) -> None:
-        """Awaited after every read: until there is room to write, and, for the caller, room for what it sends."""
+        """Awaited after every read: until there is room to write, and, for the caller, room for what it sends; for an
+        upstream, until the caller takes what came before."""
         await super().drain_writers()  # type: ignore[no-untyped-call]
-        if asyncio.current_task() is self._reading:
-            await self._room.wait()
+        await (self._room if asyncio.current_task() is self._reading else self._outlet).wait()
 
     def close_connection(self, connection: connection.Connection, half_close: bool = False) -> None:
         if half_close and not self._writer.can_write_eof():

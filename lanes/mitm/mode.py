@@ -1,7 +1,6 @@
 """A reverse mode of our own on mitmproxy's layers: TCP only, one port shared by all workers."""
 
 import asyncio
-import contextlib
 from typing import Any
 
 from mitmproxy import ctx
@@ -10,10 +9,9 @@ from mitmproxy.proxy.context import Context
 
 from lanes.express.lane import Lane
 from lanes.express.tls import UnreadableCertificate, describe
-from lanes.express.writing import whole_message
-from lanes.mitm import hardening
+from lanes.mitm import hardening, ways
 from lanes.mitm.hardening import CheckpointHandler
-from lanes.mitm.lane import MitmLane
+from lanes.mitm.lane import mitm_lane
 
 _BACKLOG = 4096
 
@@ -44,11 +42,7 @@ class CheckpointInstance(mode_servers.AsyncioServerInstance[CheckpointMode]):
         if keeper is None:
             raise RuntimeError("add a Lane to the master before a checkpoint listener")
         hardening.install()
-        lane = ctx.master.addons.get(MitmLane.name)
-        if lane is None:
-            lane = MitmLane(keeper)
-            ctx.master.addons.add(lane)
-        self._lane: MitmLane = lane
+        lane = self._lane = mitm_lane(keeper)
         server = await asyncio.start_server(
             self.handle_stream,
             host or None,
@@ -64,28 +58,17 @@ class CheckpointInstance(mode_servers.AsyncioServerInstance[CheckpointMode]):
         """As mitmproxy's own, for those who are admitted; with what the TLS handshake said of the caller filled in."""
         lane = self._lane
         if lane.is_full:
-            await self._turn_away(reader, writer, "overloaded")
+            await lane.turn_away(reader, writer, lane.keeper.refusal("overloaded"))
             return
-        handler = CheckpointHandler(ctx.master, reader, writer, ctx.options, self.mode, lane.keeper)
+        handler = CheckpointHandler(
+            ctx.master, reader, writer, ctx.options, self.mode, lane.keeper, ways.reverse(self.mode)
+        )
         secured = writer.get_extra_info("ssl_object")
         if secured is not None:
             try:
                 describe(handler.client, secured)
             except UnreadableCertificate:
-                await self._turn_away(reader, writer, "bad_request")
+                await lane.turn_away(reader, writer, lane.keeper.refusal("bad_request"))
                 return
         with self.manager.register_connection(handler.client.id, handler), lane.admitted(handler):
             await handler.handle_client()
-
-    async def _turn_away(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, code: str) -> None:
-        """Answer, then read on for a while and drop it: closing at once could take the answer back (RFC 9112 §9.6)."""
-        keeper = self._lane.keeper
-        left = keeper.limits.linger_bytes
-        with contextlib.suppress(OSError, TimeoutError):  # it left, or stayed too long: closed either way
-            async with asyncio.timeout(keeper.limits.linger_seconds):
-                writer.write(whole_message(keeper.refusal(code), b"", close=True))
-                if writer.can_write_eof():
-                    writer.write_eof()
-                while left > 0 and (data := await reader.read(65536)):
-                    left -= len(data)
-        writer.close()

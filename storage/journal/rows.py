@@ -6,8 +6,9 @@ from typing import Literal
 import msgspec
 
 from exchange.principal import Principal
+from exchange.tunnel import WhyUnread
 
-INTENT, PIECE, CLOSING = 1, 2, 3
+INTENT, PIECE, CLOSING, UNREAD = 1, 2, 3, 4
 
 _HALVES = re.compile("[\ud800-\udfff]")
 
@@ -86,14 +87,41 @@ class Closing(msgspec.Struct, frozen=True, array_like=True):
     duration: int  # request's first byte in → end
 
 
-type Row = Intent | Piece | Closing
+class Unread(msgspec.Struct, frozen=True, array_like=True):
+    """A connection that was seen and is not read; no part of any exchange. One that passes has a row at its beginning,
+    without `ended_at`, and one at its end; the later counts. Times are microseconds since 1970."""
 
-_KIND: dict[type, int] = {Intent: INTENT, Piece: PIECE, Closing: CLOSING}
+    started_at: int
+    ended_at: int | None
+    node: str
+    principal: Principal | None
+    address: str | None
+    user_agent: str | None  # of the CONNECT
+    mode: str
+    host: str  # what the caller asked us for
+    port: int
+    name: str | None  # what it asked for in TLS
+    service: str | None  # the LLM service whose host it is
+    rule: str  # what said that it is not read
+    why: WhyUnread
+    detail: str | None
+    sent: int  # bytes from the caller
+    received: int  # bytes to it
+
+    def over(self, ended_at: int, sent: int, received: int) -> "Unread":
+        """The row at its end."""
+        return msgspec.structs.replace(self, ended_at=ended_at, sent=sent, received=received)
+
+
+type Row = Intent | Piece | Closing | Unread
+
+_KIND: dict[type, int] = {Intent: INTENT, Piece: PIECE, Closing: CLOSING, Unread: UNREAD}
 _encode = msgspec.msgpack.Encoder().encode
 _DECODERS: dict[int, msgspec.msgpack.Decoder[Row]] = {
     INTENT: msgspec.msgpack.Decoder(Intent),
     PIECE: msgspec.msgpack.Decoder(Piece),
     CLOSING: msgspec.msgpack.Decoder(Closing),
+    UNREAD: msgspec.msgpack.Decoder(Unread),
 }
 
 

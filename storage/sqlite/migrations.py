@@ -5,6 +5,7 @@ from typing import Final
 from sqlite_utils import Database, Migrations
 
 from storage.sqlite.breaks import m004_breaks
+from storage.sqlite.coverage import m008_coverage
 from storage.sqlite.pruning import m007_retention
 from storage.sqlite.readable import m003_readable
 from storage.sqlite.sealed_rows import m006_sealed
@@ -13,7 +14,7 @@ from storage.sqlite.tombstones import m005_erasable
 
 migrations: Final = Migrations("audit")
 
-SCHEMA_VERSION: Final = 7
+SCHEMA_VERSION: Final = 8
 """What this code can read and write: the number of the last step below."""
 
 
@@ -125,3 +126,4 @@ migrations()(m004_breaks)
 migrations()(m005_erasable)
 migrations()(m006_sealed)
 migrations()(m007_retention)
+migrations()(m008_coverage)

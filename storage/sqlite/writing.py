@@ -12,12 +12,14 @@ import msgspec
 from exchange.principal import Principal
 from exchange.record import Derived, Record
 from storage.chain import GENESIS, NOT_KEPT, digest, in_digests, link
+from storage.journal.rows import Unread
 from storage.packing import Packer
 from storage.sealing.columns import seal_columns
 from storage.sealing.content import Opener, of_exchange
 from storage.sealing.vault import Locked, PersonSeal, Vault
 from storage.sqlite.bodies import BodyWriter
 from storage.sqlite.breaks import ChainBreak, last_break, write_break
+from storage.sqlite.coverage import write_unread
 from storage.sqlite.driver import StoreProblem, open_for_writing
 from storage.sqlite.erased_columns import erased_columns, gone_columns
 from storage.sqlite.erasing import Eraser
@@ -88,8 +90,14 @@ class AuditWriter:
         """The thread of the latest stored exchange that left this key."""
         return self._threads.thread_of(key)
 
-    def store(self, records: Sequence[Record], cursors: Sequence[Cursor], gone: Sequence[tuple[str, str]] = ()) -> None:
-        """Keep these records and the cursors that go with them, all or nothing.
+    def store(
+        self,
+        records: Sequence[Record],
+        cursors: Sequence[Cursor],
+        gone: Sequence[tuple[str, str]] = (),
+        unread: Sequence[tuple[str, Unread]] = (),
+    ) -> None:
+        """Keep these records and the cursors that go with them, all or nothing; `unread` are connections, (id, row).
 
         `gone` are journal files that were removed: their cursors are not needed any more.
 
@@ -104,6 +112,7 @@ class AuditWriter:
             for record in records:
                 seq = self._insert(record)
                 tips[record.seen.node] = (seq, self._heads[record.seen.node])
+            write_unread(self._connection, unread)
             self._connection.executemany(
                 "insert into journal_cursor values (?, ?, ?) "
                 "on conflict (boot, file) do update set low_water = excluded.low_water",

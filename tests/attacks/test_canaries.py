@@ -14,8 +14,9 @@ from mitmproxy.proxy.layers.http._base import ReceiveHttp
 
 from lanes.express.door import OpenDoor
 from lanes.express.lane import Lane
-from lanes.mitm import hardening
+from lanes.mitm import asking, hardening
 from lanes.mitm.mode import CheckpointMode
+from lanes.mitm.ways import Way
 
 
 def stock_client() -> connection.Client:
@@ -99,7 +100,7 @@ def test_bytes_of_a_connection_are_put_into_its_buffer_before_its_state_is_asked
 
 def test_unknown_events_of_a_connection_reach_its_state() -> None:
     """How `Late` gets to CallerConnection."""
-    assert issubclass(hardening.Late, events.ConnectionEvent)
+    assert issubclass(asking.Late, events.ConnectionEvent)
     assert "handler = self.connections[event.connection]" in inspect.getsource(http_layers.HttpLayer._handle_event)
 
 
@@ -118,10 +119,10 @@ def drive(target: layer.Layer, *happened: events.Event) -> list[commands.Command
 
 async def upstream_side() -> tuple[hardening.ProviderConnection, Context]:
     context = Context(stock_client(), options.Options())
-    hardening.CheckpointTop(context, Lane(OpenDoor()))
+    hardening.CheckpointTop(context, Lane(OpenDoor()), Way("127.0.0.1", 9, b"http"))
     context.server.state = connection.ConnectionState.OPEN
     side = hardening.ProviderConnection(context)
-    drive(side, events.Start(), hardening.Message(1, b"GET", b"GET / HTTP/1.1\r\n\r\n"))
+    drive(side, events.Start(), asking.Message(1, b"GET", b"GET / HTTP/1.1\r\n\r\n"))
     return side, context
 
 

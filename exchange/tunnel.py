@@ -1,0 +1,14 @@
+"""A connection that is not read, or not yet."""
+
+from typing import Literal
+
+WhyUnread = Literal["passed", "noted", "blocked", "tls_refused_by_client", "tls_failed", "unreachable"]
+"""Why a connection was seen and not read.
+
+passed                 its host passes unread, by agreement (`hosts`: pass)
+noted                  its host passes unread (`hosts`: pass-and-note)
+blocked                its host does not pass (`hosts`: block)
+tls_refused_by_client  it would have been read, and the caller did not take our certificate
+tls_failed             it would have been read, and its TLS came to nothing
+unreachable            it would have passed, and there was no connection to its host
+"""

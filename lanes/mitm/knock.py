@@ -1,0 +1,194 @@
+"""The first bytes of a connection on a forward listener: a head, then a ClientHello, bounded and timed.
+
+Until a head is whole a connection costs one small object: no task, no layer, no thread. So many can say nothing.
+"""
+
+import asyncio
+import ssl
+from asyncio.sslproto import SSLProtocol
+from collections.abc import Callable
+from typing import Final
+
+from lanes.express.head import HeadProblem, RequestHead, parse_request
+from lanes.express.limits import Limits
+from lanes.mitm.hello import LARGEST, Hello, read_hello
+
+_SHUTDOWN: Final = 5.0  # seconds for a caller to say goodbye in TLS
+
+
+class Gone(Exception):  # noqa: N818 - it is what happened
+    """The caller left, or said nothing for too long."""
+
+
+class Knock(asyncio.Protocol):
+    """Holds what came, until it is known who takes the connection over.
+
+    `arrived` is called once when the connection is there, `headed` once when its head is: with the head, or with the
+    code of what is wrong with it. `left` is called once when the caller is gone before that.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        now: float,
+        *,
+        arrived: Callable[["Knock"], None],
+        headed: Callable[["Knock", RequestHead | str], None],
+        left: Callable[["Knock"], None],
+    ) -> None:
+        self._limits = limits
+        self._arrived, self._headed, self._left = arrived, headed, left
+        self.since = now
+        self.transport: asyncio.Transport
+        self.data = bytearray()
+        self.head_end = 0  # where in `data` what follows the head begins
+        self.is_headed = False
+        self.is_gone = False
+        self._woken: asyncio.Future[None] | None = None
+
+    # -- asyncio's ----------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "pause_reading")
+        self.transport = transport  # type: ignore[assignment] # uvloop's are of no class of asyncio's
+        self._arrived(self)
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+        if self.is_headed:
+            if len(self.data) > LARGEST:
+                self.transport.pause_reading()
+            self._wake()
+        else:
+            self._look()
+
+    def eof_received(self) -> bool:
+        self.is_gone = True
+        self._wake()
+        return False  # closed: whoever half-closes so early is gone
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
+        self.is_gone = True
+        self._left(self)
+        self._wake()
+
+    # -- the head -----------------------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        limits, data = self._limits, self.data
+        while data.startswith((b"\r", b"\n")):
+            del data[:1]  # empty lines before a request (RFC 9112 §2.2)
+        if not data:
+            return
+        end = data.find(b"\r\n\r\n", 0, limits.head_bytes + 4)
+        if end < 0:
+            lines = data.count(b"\n")
+            if len(data) > limits.head_bytes or lines > limits.head_fields:
+                self._tell("headers_too_large")
+            elif lines != data.count(b"\r\n") or not 0x20 < data[0] < 0x7F:
+                self._tell("bad_request")
+            return
+        try:
+            head = parse_request(bytes(data[:end]), limits.head_fields)
+        except HeadProblem as problem:
+            self._tell(problem.code)
+            return
+        self.head_end = end + 4
+        self._tell(head)
+
+    def _tell(self, found: RequestHead | str) -> None:
+        self.is_headed = True
+        self._headed(self, found)
+
+    def sweep(self, now: float) -> None:
+        """Closes a connection whose head did not come in time; with an answer where one was begun."""
+        if self.is_headed or self.is_gone:
+            return
+        if self.data and now - self.since > self._limits.head_seconds:
+            self._tell("header_timeout")
+        elif now - self.since > min(self._limits.head_seconds, self._limits.keep_alive_seconds):
+            self.transport.abort()
+
+    # -- the ClientHello ----------------------------------------------------------------------------------------------
+
+    async def hello(self, seconds: float) -> Hello:
+        """What the caller says of TLS, which stays in `data`.
+
+        Raises:
+            NotTls: something else came, or more than may.
+            Gone: it left, or did not say it within `seconds`.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    if self.data and (found := read_hello(bytes(self.data))) is not None:
+                        return found
+                    await self._more()
+        except TimeoutError:
+            raise Gone("it began no TLS in time") from None
+
+    async def _more(self) -> None:
+        if self.is_gone:
+            raise Gone("it left")
+        self._woken = asyncio.get_running_loop().create_future()
+        await self._woken
+
+    def _wake(self) -> None:
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
+
+    # -- handing over -------------------------------------------------------------------------------------------------
+
+    def take(self) -> bytes:
+        """What came and nobody has read yet; from here on it is somebody else's."""
+        data = bytes(self.data)
+        self.data.clear()
+        return data
+
+    def hand_over(self, to: asyncio.Protocol) -> None:
+        """The connection is `to`'s from here on, and what came of it already.
+
+        Raises:
+            Gone: there is no connection any more.
+        """
+        if self.is_gone:
+            raise Gone("it left")
+        self.transport.set_protocol(to)
+        to.connection_made(self.transport)
+        if data := self.take():
+            to.data_received(data)
+        self.transport.resume_reading()
+
+    async def secure(self, context: ssl.SSLContext, to: asyncio.Protocol, seconds: float) -> None:
+        """End the caller's TLS here; what is inside is `to`'s. `to.connection_made` gets the transport within.
+
+        The ClientHello was read by us, which `loop.start_tls` has no way to take: so its protocol is made by hand.
+
+        Raises:
+            ssl.SSLError, OSError: the handshake failed; `ssl.SSLError.reason` has the caller's alert, if it sent one.
+            Gone: there is no connection any more.
+        """
+        if self.is_gone:
+            raise Gone("it left")
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+        tls = SSLProtocol(
+            loop,
+            to,
+            context,
+            waiter,
+            server_side=True,
+            ssl_handshake_timeout=seconds,  # type: ignore[arg-type] # seconds as a float, says its documentation
+            ssl_shutdown_timeout=_SHUTDOWN,
+        )
+        self.transport.set_protocol(tls)
+        tls.connection_made(self.transport)
+        data = self.take()
+        while data:
+            room = memoryview(tls.get_buffer(len(data)))
+            count = min(len(room), len(data))
+            room[:count] = data[:count]
+            tls.buffer_updated(count)
+            data = data[count:]
+        self.transport.resume_reading()
+        await waiter
