@@ -161,13 +161,13 @@ async def test_the_head_of_a_reply_is_bounded() -> None:
 async def test_an_empty_piece_of_a_chunked_reply_does_not_end_it() -> None:
     context = Context(stock_client(), options.Options())
     context.client.state = connection.ConnectionState.OPEN
-    side = hardening.CallerConnection(context, Lane(OpenDoor()))
+    side = hardening.CallerConnection(context, Lane(OpenDoor()), Way("127.0.0.1", 9, b"http"))
     reply = http.Response.make(200, b"", {"transfer-encoding": "chunked"})
     given = drive(
         side,
         events.Start(),
         events.DataReceived(context.client, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"),
-        hardening.BodyWanted(1),
+        asking.BodyWanted(1),
         *(_events.ResponseHeaders(1, reply), _events.ResponseData(1, b""), _events.ResponseData(1, b"hi")),
         _events.ResponseEndOfMessage(1),
     )
