@@ -4,8 +4,9 @@ import re
 from typing import Literal, Protocol
 
 from wire.api import Event
+from wire.json_seq import MEDIA_TYPE as JSON_SEQUENCE
 
-Framing = Literal["sse", "lines", "array", "frames", "json", "opaque"]
+Framing = Literal["sse", "lines", "array", "frames", "sequence", "json", "opaque"]
 
 _FIELD = re.compile(rb"(?:data|event|id|retry|error)(?::|[\r\n])|:")
 _LINES = frozenset(("application/x-ndjson", "application/ndjson", "application/jsonl", "application/stream+json"))
@@ -29,6 +30,8 @@ def framing(head: bytes, media: str, *, status: int, streamed: bool, arrays: boo
     `arrays`: the API streams JSON arrays as well."""
     if media == "application/vnd.amazon.eventstream":
         return "frames"
+    if media == JSON_SEQUENCE:
+        return "sequence"
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     json = start[:1] in (b"{", b"[")
     if media in _LINES and status < 400:

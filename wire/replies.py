@@ -15,6 +15,7 @@ from wire.bedrock.event_stream import FrameReader
 from wire.decoding import ContentDecoder
 from wire.framing import EventReader, framing, undecided
 from wire.json_array import JsonArray
+from wire.json_seq import JsonSequence
 from wire.json_text import NotRead, fit, fit_text, read_json
 from wire.ndjson import JsonLines
 from wire.opaque import Opaque, is_text, media_type
@@ -95,8 +96,9 @@ class _Reader:
         elif kind == "opaque" or api is other.API:
             self._body = _Measured(self._content_type, text=is_text(media) or not media, answer=self._is_text_answer())
         else:
-            readers: dict[str, type[EventStream | JsonLines | JsonArray | FrameReader]] = {
+            readers: dict[str, type[EventStream | JsonLines | JsonArray | FrameReader | JsonSequence]] = {
                 "sse": EventStream,
+                "sequence": JsonSequence,
                 "lines": JsonLines,
                 "array": JsonArray,
                 "frames": FrameReader,
