@@ -16,10 +16,10 @@ from rich.text import Text
 from cli.demo_provider import DemoProvider
 from cli.exchange_page import exchange_page
 from cli.failure import Failed
-from cli.record import read_record
 from cli.terminal import out, visible
 from storage.sqlite.driver import StoreProblem
 from storage.sqlite.reading import AuditReader
+from wire.conversation.record import read_record
 
 if TYPE_CHECKING:
     from openai import OpenAI

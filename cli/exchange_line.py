@@ -3,8 +3,8 @@
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from cli.record import ShownRecord
 from cli.terminal import one_line, visible
+from wire.conversation.record import ShownRecord
 
 _COLOURS = {"complete": "green", "client_gone": "yellow", "timed_out": "yellow"}
 

@@ -6,9 +6,9 @@ import msgspec
 from rich.text import Text
 
 from cli.exchange_line import seconds
-from cli.record import ShownRecord
 from cli.terminal import visible
 from wire.conversation import Turn
+from wire.conversation.record import ShownRecord
 
 _STYLES = {
     "user": "bold cyan",

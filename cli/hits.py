@@ -1,12 +1,12 @@
 """Where words occur in a conversation, with some text around them, for people to see why something was found."""
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 
 from rich.text import Text
 
 from cli.terminal import visible
 from wire.conversation import Turn
+from wire.conversation.hits import folded_words, spans_of
 
 _AROUND = 40  # characters on either side
 _MOST = 3  # excerpts of one exchange
@@ -15,45 +15,14 @@ _HIT = "bold black on yellow"
 
 def excerpts(turns: Sequence[Turn], words: Iterable[str]) -> list[Text]:
     """An indented line for each of the last turns in which a word occurs, hits highlighted; oldest first."""
-    wanted = [folded for word in words for part in word.split() if (folded := "".join(_fold(part)[0]))]
+    sought = folded_words(words)
     found: list[Text] = []
     for turn in reversed(turns):
         if len(found) == _MOST:
             break
-        if spans := _spans(turn.text, wanted):
+        if spans := spans_of(turn.text, sought):
             found.append(_excerpt(turn, spans))
     return found[::-1]
-
-
-def _fold(text: str) -> tuple[list[str], list[int]]:
-    """The characters as search compares them (NFKC, lower case), and for each where it stands in the text."""
-    characters: list[str] = []
-    places: list[int] = []
-    for place, character in enumerate(text):
-        for each in unicodedata.normalize("NFKC", character).lower():
-            characters.append(each)
-            places.append(place)
-    return characters, places
-
-
-def _spans(text: str, wanted: Sequence[str]) -> list[tuple[int, int]]:
-    """(start, end) of every hit, in order; overlapping ones are one."""
-    characters, places = _fold(text)
-    folded = "".join(characters)
-    spans: list[tuple[int, int]] = []
-    for word in wanted:
-        start = folded.find(word)
-        while start >= 0:
-            spans.append((places[start], places[start + len(word) - 1] + 1))
-            start = folded.find(word, start + len(word))
-    spans.sort()
-    joined: list[tuple[int, int]] = []
-    for start, end in spans:
-        if joined and start <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
-        else:
-            joined.append((start, end))
-    return joined
 
 
 def _excerpt(turn: Turn, spans: Sequence[tuple[int, int]]) -> Text:

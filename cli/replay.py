@@ -26,10 +26,10 @@ def replay(
 
     Of several choices, the first is played. `--raw` gives the exact bytes, compressed if they came so.
     """
-    from cli.record import read_record
     from cli.show import found, kept_bytes
     from cli.terminal import err, is_plain, visible, write_bytes
     from storage.sqlite.reading import AuditReader
+    from wire.conversation.record import read_record
     from wire.conversation.spoken import Spoken
 
     settings = settings_at(config)

@@ -44,9 +44,9 @@ def search(
     """
     from cli.exchange_line import exchange_line
     from cli.hits import excerpts
-    from cli.record import read_record
     from cli.terminal import err, out, write_json
     from storage.sqlite.reading import AuditReader
+    from wire.conversation.record import read_record
 
     query = read_query(" ".join(terms))
     settings = settings_at(config)

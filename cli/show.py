@@ -12,8 +12,8 @@ from cli.looking import Look, Reason
 from cli.options import AsJson, Config, Id, settings_at
 
 if TYPE_CHECKING:
-    from cli.record import ShownRecord
     from storage.sqlite.reading import AuditReader, RawBody
+    from wire.conversation.record import ShownRecord
 
 Side = Literal["request", "response"]
 
@@ -35,10 +35,10 @@ def show(
     characters in what was said are made visible.
     """
     from cli.exchange_page import exchange_page
-    from cli.record import read_record
     from cli.terminal import out, write_json
     from cli.thread_page import thread_page
     from storage.sqlite.reading import AuditReader
+    from wire.conversation.record import read_record
 
     if to is not None and raw is None:
         raise WrongUse("--to names where --raw goes. Add --raw request or --raw response.")
@@ -90,7 +90,7 @@ def kept_bytes(reader: "AuditReader", lines: list[bytes], given: str, side: Side
     Raises:
         Failed: they are not kept, or `given` names a thread of several exchanges.
     """
-    from cli.record import read_record
+    from wire.conversation.record import read_record
 
     if len(lines) > 1:
         raise Failed(f"{given} is a thread of {len(lines)} exchanges. Name one of them.")

@@ -34,8 +34,8 @@ def tail(
     Ctrl-C ends it.
     """
     from cli.exchange_line import exchange_line
-    from cli.record import read_record
     from cli.terminal import out, write_json
+    from wire.conversation.record import read_record
 
     wanted = read_query(query)
     settings = settings_at(config)

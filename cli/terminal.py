@@ -6,13 +6,7 @@ from typing import NoReturn, TextIO
 
 from rich.console import Console
 
-_HARMFUL = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls: escape sequences begin with one of these
-    "\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # change direction, or cannot be seen
-    "\U000e0000-\U000e007f"  # tags: whole hidden sentences
-    "\ud800-\udfff]"  # halves of characters: no terminal can show them
-)
-_PICTURES = {code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "\u2421"}
+from wire.conversation.hidden import HIDDEN, PICTURES
 
 
 def visible(text: str) -> str:
@@ -20,12 +14,12 @@ def visible(text: str) -> str:
 
     Line feeds and tabs stay. C0 controls become their pictures (␛ for escape), the rest `<U+202E>`.
     """
-    return text if text.isascii() and text.isprintable() else _HARMFUL.sub(_shown, text)
+    return text if text.isascii() and text.isprintable() else HIDDEN.sub(_shown, text)
 
 
 def _shown(found: re.Match[str]) -> str:
     code = ord(found[0])
-    return _PICTURES.get(code) or f"<U+{code:04X}>"
+    return PICTURES.get(code) or f"<U+{code:04X}>"
 
 
 def one_line(text: str, limit: int = 200) -> str:
@@ -63,7 +57,7 @@ def write_bytes(data: bytes) -> None:
 def write_json(line: bytes) -> None:
     """One JSON text and a line end. On a terminal, harmful characters become JSON's own escapes: the same value."""
     if sys.stdout.isatty():
-        line = _HARMFUL.sub(lambda found: _escaped(found[0]), line.decode("utf-8", "replace")).encode()
+        line = HIDDEN.sub(lambda found: _escaped(found[0]), line.decode("utf-8", "replace")).encode()
     write_bytes(line + b"\n")
 
 
@@ -78,4 +72,4 @@ def is_plain(data: bytes) -> bool:
         text = data.decode()
     except UnicodeDecodeError:
         return False
-    return not _HARMFUL.search(text.replace("\r\n", "\n"))
+    return not HIDDEN.search(text.replace("\r\n", "\n"))

@@ -20,7 +20,8 @@ import msgspec
 
 from exchange.call import Json
 from exchange.record import Record
-from recording.history import FIELDS, Histories, Step, answers
+from recording.history import FIELDS, Histories, answers
+from wire.conversation.steps import Step
 from wire.fields import mapping, string
 
 log = logging.getLogger(__name__)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
-from cli.record import ShownRecord
 from wire.conversation import conversation
+from wire.conversation.record import ShownRecord
 
 type Value = str | int | float | bool | datetime | None
 Kind = Literal["text", "integer", "number", "flag", "time"]

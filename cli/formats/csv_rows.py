@@ -9,7 +9,7 @@ import io
 from typing import Final
 
 from cli.formats.columns import COLUMNS, Value
-from cli.record import read_record
+from wire.conversation.record import read_record
 
 _FORMULA: Final = frozenset("=+-@\t\r\n" + "＝＋－＠")
 

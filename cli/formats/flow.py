@@ -2,8 +2,8 @@
 
 from addons.flow_file import KeptExchange, KeptMessage, flow_bytes
 from cli.formats.messages import Message, messages
-from cli.record import read_record
 from storage.sqlite.reading import AuditReader
+from wire.conversation.record import read_record
 
 
 class Flows:

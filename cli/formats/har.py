@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from cli.formats.messages import Headers, Message, messages
-from cli.record import ShownRecord, read_record
 from storage.sqlite.reading import AuditReader
+from wire.conversation.record import ShownRecord, read_record
 from wire.decoding import ContentDecoder
 
 _encode = msgspec.json.Encoder().encode

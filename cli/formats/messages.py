@@ -6,8 +6,8 @@ from typing import Final
 
 import msgspec
 
-from cli.record import ShownRecord
 from storage.sqlite.reading import AuditReader
+from wire.conversation.record import ShownRecord
 
 _JSON: Final = "application/json"
 

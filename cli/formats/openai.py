@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
-from cli.record import ShownRecord, read_record
 from wire.conversation.as_chat import as_chat
+from wire.conversation.record import ShownRecord, read_record
 
 _encode = msgspec.json.Encoder().encode
 

@@ -7,7 +7,7 @@ import msgspec
 
 from cli.failure import Failed
 from cli.formats.columns import COLUMNS, Value
-from cli.record import ShownRecord, read_record
+from wire.conversation.record import ShownRecord, read_record
 
 _ROWS: Final = 5_000  # of one row group
 _BYTES: Final = 64 << 20  # of bodies in one row group, about

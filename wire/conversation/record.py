@@ -1,4 +1,4 @@
-"""A record as the commands read it: RECORD.md's object, typed, with what this command line does not know left aside."""
+"""A record as people's pages read it: the object of docs/record.md, typed; what is not known here is left aside."""
 
 from datetime import datetime
 from typing import Any
