@@ -15,6 +15,7 @@ from cli import (
     db,
     demo,
     doctor,
+    env,
     erase,
     export,
     hold,
@@ -106,6 +107,7 @@ def serve(config: Config = None) -> None:
 
 
 app.command(rich_help_panel=RUN)(demo.demo)
+app.command(rich_help_panel=RUN)(env.env)
 app.command(rich_help_panel=RUN)(check.check)
 app.command(rich_help_panel=RUN)(status.status)
 app.command(rich_help_panel=LOOK)(tail.tail)

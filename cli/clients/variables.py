@@ -1,0 +1,159 @@
+"""What each client reads from its environment, and why it has to be said.
+
+Which variables a client reads is from its own documentation or source; what was tried is in docs/how-to/clients.md.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+from certificates.bundle import JAVA_PASSWORD
+from cli.clients.road import LOOPBACK, Road
+
+Mode = Literal["reverse", "forward"]
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One line of an environment."""
+
+    name: str
+    value: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A program or a family of them. The notes are said where variables do not do all."""
+
+    what: str
+    reverse: tuple[str, ...]
+    forward: tuple[str, ...]
+    forward_note: str | None = None
+    reverse_note: str | None = None
+
+
+type Value = Callable[[Road], str | None]
+
+
+def _ours(road: Road) -> str | None:
+    return str(road.files.ours) if road.files else None
+
+
+def _bundle(road: Road) -> str | None:
+    return str(road.files.bundle) if road.files else None
+
+
+def _java(road: Road) -> str | None:
+    if road.files is None or road.proxy is None:
+        return None
+    proxy = urlsplit(road.proxy)
+    options = {
+        "javax.net.ssl.trustStore": road.files.java,
+        "javax.net.ssl.trustStoreType": "PKCS12",
+        "javax.net.ssl.trustStorePassword": JAVA_PASSWORD,
+        "https.proxyHost": proxy.hostname,
+        "https.proxyPort": proxy.port,
+        "http.nonProxyHosts": "localhost|127.*|[::1]",
+    }
+    return " ".join(
+        f'"-D{name}={value}"' if " " in str(value) else f"-D{name}={value}" for name, value in options.items()
+    )
+
+
+_PROXY: Value = lambda road: road.proxy  # noqa: E731 - a row of the table below
+
+VALUES: Final[dict[str, tuple[Value, str]]] = {
+    "OPENAI_BASE_URL": (lambda road: road.base("openai", "/v1"), "the OpenAI SDKs, and what is built on them"),
+    "OPENAI_API_BASE": (lambda road: road.base("openai", "/v1"), "the older name, which LiteLLM and aider read"),
+    "ANTHROPIC_BASE_URL": (lambda road: road.base("anthropic"), "the Anthropic SDKs and Claude Code"),
+    "ANTHROPIC_API_BASE": (lambda road: road.base("anthropic"), "the same for LiteLLM and aider"),
+    "GOOGLE_GEMINI_BASE_URL": (lambda road: road.base("gemini"), "Google's Gen AI SDKs and Gemini CLI"),
+    "HTTPS_PROXY": (_PROXY, "where TLS connections go: through the checkpoint"),
+    "https_proxy": (_PROXY, "the same for those that read small letters"),
+    "NO_PROXY": (lambda _: LOOPBACK, "this machine's own services are reached directly"),
+    "no_proxy": (lambda _: LOOPBACK, "the same for those that read small letters"),
+    "NODE_USE_ENV_PROXY": (lambda _: "1", "Node's own fetch and https heed HTTPS_PROXY (Node 22.21, 24.5 and later)"),
+    "NODE_EXTRA_CA_CERTS": (_ours, "Node trusts this besides its own list"),
+    "SSL_CERT_FILE": (_bundle, "OpenSSL, Python's ssl, httpx, Go and Rust trust this in place of the system's"),
+    "REQUESTS_CA_BUNDLE": (_bundle, "Python's requests brings a list of its own"),
+    "CURL_CA_BUNDLE": (_bundle, "curl"),
+    "GIT_SSL_CAINFO": (_bundle, "git"),
+    "CODEX_CA_CERTIFICATE": (_ours, "Codex CLI trusts this besides the system's list"),
+    "AWS_CA_BUNDLE": (_bundle, "the AWS SDKs, for Bedrock"),
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": (_bundle, "gRPC brings a list of its own"),
+    "JAVA_TOOL_OPTIONS": (_java, "Java has a trust store and proxy settings of its own"),
+}
+"""Every variable: what it is set to on a road, and why."""
+
+_ROAD: Final = ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy")
+_BASES: Final = ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "GOOGLE_GEMINI_BASE_URL")
+_NODE: Final = (*_ROAD, "NODE_USE_ENV_PROXY", "NODE_EXTRA_CA_CERTS")
+_PYTHON: Final = (*_ROAD, "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH")
+
+CLIENTS: Final[dict[str, Client]] = {
+    "python": Client("Python: the official SDKs, httpx, requests", _BASES, _PYTHON),
+    "node": Client(
+        "Node: the official SDKs, fetch",
+        _BASES,
+        _NODE,
+        forward_note="Node before 22.21 heeds no HTTPS_PROXY by itself: use the reverse mode there.",
+    ),
+    "go": Client(
+        "Go: the official SDKs, net/http",
+        _BASES,
+        (*_ROAD, "SSL_CERT_FILE"),
+        forward_note="On macOS Go asks the keychain, not SSL_CERT_FILE: sekisho ca install.",
+    ),
+    "java": Client("Java: the official SDKs, HttpClient", _BASES, ("JAVA_TOOL_OPTIONS",)),
+    "curl": Client("curl", (), (*_ROAD, "CURL_CA_BUNDLE"), reverse_note="curl is given the address itself."),
+    "git": Client("git", (), (*_ROAD, "GIT_SSL_CAINFO"), reverse_note="git calls no LLM: forward mode only."),
+    "codex": Client(
+        "Codex CLI",
+        ("OPENAI_BASE_URL",),
+        (*_ROAD, "CODEX_CA_CERTIFICATE", "SSL_CERT_FILE"),
+        reverse_note="Codex takes its address from its settings: codex -c openai_base_url=$OPENAI_BASE_URL",
+    ),
+    "claude": Client("Claude Code", ("ANTHROPIC_BASE_URL",), (*_ROAD, "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE")),
+    "vscode": Client(
+        "VS Code and its extensions",
+        (),
+        _NODE,
+        forward_note="Start it from this terminal (`code .`) with no window open, or set its http.proxy.",
+        reverse_note="Extensions have settings of their own for the address.",
+    ),
+    "aider": Client("aider", ("OPENAI_API_BASE", "ANTHROPIC_API_BASE", *_BASES), _PYTHON),
+    "llm": Client("llm", _BASES, _PYTHON),
+    "litellm": Client("LiteLLM", ("OPENAI_API_BASE", "ANTHROPIC_API_BASE", *_BASES), _PYTHON),
+    "langchain": Client("LangChain", ("OPENAI_API_BASE", *_BASES), _PYTHON),
+    "docker": Client(
+        "Docker and Kubernetes",
+        _BASES,
+        tuple(dict.fromkeys([*_PYTHON, *_NODE, "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"])),
+        forward_note="In a container 127.0.0.1 is the container: write the host's name, mount the files named here "
+        "(docker run -v FILE:FILE:ro, a ConfigMap), and pass the variables with -e or env.",
+    ),
+}
+"""Every client, by the name it is asked for with."""
+
+
+def variables(road: Road, mode: Mode, clients: Iterable[str]) -> list[Variable]:
+    """What these clients read, each variable once, in the order of the table. What the road cannot give is left out."""
+    wanted = {name for client in clients for name in getattr(CLIENTS[client], mode)}
+    found = []
+    for name, (value, why) in VALUES.items():
+        if name in wanted and (given := value(road)) is not None:
+            found.append(Variable(name, given, why))
+    return found
+
+
+def notes(mode: Mode, clients: Iterable[str]) -> list[str]:
+    """What these clients need besides variables."""
+    asked = [CLIENTS[client] for client in clients]
+    said = [
+        f"{each.what}: {note}"
+        for each in asked
+        if (note := each.reverse_note if mode == "reverse" else each.forward_note) is not None
+    ]
+    return list(dict.fromkeys(said))
