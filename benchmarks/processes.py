@@ -99,10 +99,14 @@ class Running:
         while (now := time.monotonic()) - last_busy < quiet and now - began < seconds:
             time.sleep(0.05)
             after = self.used().whole
-            if after - before > 0.005:
+            if after - before > 0.005 or self._waits_for_disk():
                 last_busy = time.monotonic()
             before = after
         return last_busy - began
+
+    def _waits_for_disk(self) -> bool:
+        """Uninterruptible sleep (proc_pid_stat(5)): no processor time goes by, and yet it is not done."""
+        return any(stat_fields(pid)[:1] == ["D"] for pid in self._pids())
 
     def stop(self) -> None:
         if self.process is None or self.process.poll() is not None:
