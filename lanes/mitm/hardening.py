@@ -24,6 +24,7 @@ CheckpointTop      `NextLayer` guesses the protocol from the first bytes, with r
 """
 
 import asyncio
+import collections
 import logging
 import socket
 import struct
@@ -46,7 +47,7 @@ from lanes.express.head import HeadProblem, RequestHead, parse_reply, parse_requ
 from lanes.express.request_body import RequestBody
 from lanes.express.writing import BODILESS, announced_length, reply_head, request_message, whole_message
 from lanes.mitm.asking import Body, BodyWanted, Fault, Forget, Late, Message, Whole
-from lanes.mitm.http2 import CallerStreams
+from lanes.mitm.http2 import STREAMS, CallerStreams
 from lanes.mitm.keeper import Keeper
 from lanes.mitm.ways import Way
 
@@ -487,6 +488,12 @@ class ProviderConnection(_base.HttpConnection):
         self._buffer = b""
         self._walk: Walk | None = None  # None: its head is due
         self._keep = False
+        self._top.http.providers[self.conn] = self
+
+    @property
+    def is_free(self) -> bool:
+        """Can the next request go out here?"""
+        return self._stream is None and self.conn.connected
 
     def _handle_event(self, event: events.Event) -> Commands:
         if isinstance(event, Message):
@@ -573,6 +580,7 @@ class ProviderConnection(_base.HttpConnection):
 
     def _abandon(self) -> Commands:
         self._stream = None
+        self._top.http.providers.pop(self.conn, None)
         if self.conn.state is not connection.ConnectionState.CLOSED:
             yield commands.CloseConnection(self.conn)
 
@@ -586,6 +594,20 @@ class CheckpointHttp(http_layers.HttpLayer):
         side = CallerStreams if context.client.alpn == b"h2" else CallerConnection
         self.caller: CallerConnection | CallerStreams = side(context.fork(), keeper, way)
         self.connections[context.client] = self.caller  # an entry that is there already is kept
+        self.providers: dict[connection.Connection, ProviderConnection] = {}
+
+    def get_connection(self, event: http_layers.GetHttpConnection, *, reuse: bool = True) -> Commands:
+        """An HTTP/2 caller has several requests at once, and an upstream's HTTP/1.1 connection one: mitmproxy opens one
+        for each and never uses it again."""
+        if self.context.client.alpn != b"h2":
+            yield from super().get_connection(event, reuse=reuse)
+            return
+        for upstream, side in self.providers.items():
+            if event.connection_spec_matches(upstream) and side.is_free:
+                stream = self.command_sources.pop(event)
+                yield from self.event_to_child(stream, http_layers.GetHttpConnectionCompleted(event, (upstream, None)))
+                return
+        yield from super().get_connection(event, reuse=False)
 
     def make_stream(self, stream_id: int) -> Commands:
         stream = self.streams[stream_id] = CheckpointStream(self.context.fork(), stream_id, self._keeper)
@@ -617,6 +639,8 @@ class CheckpointHandler(mode_servers.ProxyConnectionHandler):
         secured = writer.get_extra_info("ssl_object")
         alpn = secured.selected_alpn_protocol() if secured is not None else None
         self.client.alpn = alpn.encode() if alpn else None
+        if alpn == "h2":  # mitmproxy opens 5 upstream connections at once, where a sixth would wait for ever
+            self.max_conns = collections.defaultdict(lambda: asyncio.Semaphore(STREAMS))
         self._keeper = keeper
         self._writer: asyncio.StreamWriter = writer
         self._reading: asyncio.Task[Any] | None = None
