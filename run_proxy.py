@@ -6,12 +6,12 @@ import sys
 
 def main() -> None:
     """The console script `sekisho`."""
-    os.umask(0o077)  # whatever is written holds what people said: it is for the owner alone
+    umask = os.umask(0o077)  # whatever is written holds what people said: it is for the owner alone
     if sys.argv[1:2] in (["worker"], ["recorder"]):
         sys.exit(_role(sys.argv[1], sys.argv[2:]))
     from cli.app import main as command_line
 
-    command_line()
+    command_line(umask)
 
 
 def _role(name: str, given: list[str]) -> int:

@@ -12,6 +12,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, pkcs12
 
+from certificates.authority import pem_of
 from certificates.folder import AuthorityFolder
 from certificates.written import write_whole
 
@@ -101,19 +102,24 @@ class ClientFiles:
     """The same as a PKCS #12 trust store, with JAVA_PASSWORD."""
 
 
-def client_files(folder: AuthorityFolder, roots: Path | None = None) -> ClientFiles:
-    """Writes them anew beside the authority, with the machine's authorities as they are now (`roots`: from that file).
+def client_files(
+    folder: AuthorityFolder, roots: Path | None = None, *, into: Path | None = None, also: Iterable[Path] = ()
+) -> ClientFiles:
+    """Writes them anew, beside the authority or into another directory, with the machine's authorities as they are now
+    (`roots`: from that file) and those in the files `also`.
 
     Raises:
-        NoSystemRoots: the machine's authorities cannot be read.
+        NoSystemRoots: others' authorities cannot be read.
         UnusableAuthority: ours cannot.
         OSError: they cannot be written.
     """
-    all_of_them = together(folder.roots(), system_roots(roots)[1])
-    files = ClientFiles(folder.trusted.absolute(), *((folder.path / name).absolute() for name in _NAMES))
-    write_whole(files.bundle, pem_bundle(all_of_them), mode=0o644)
-    write_whole(files.java, java_store(all_of_them), mode=0o644)
+    others = [der for path in (roots, *also) for der in system_roots(path)[1]]
+    everybody = together(folder.roots(), others)
+    files = ClientFiles(*(((into or folder.path) / name).absolute() for name in _NAMES))
+    write_whole(files.ours, pem_of(folder.roots()), mode=0o644)
+    write_whole(files.bundle, pem_bundle(everybody), mode=0o644)
+    write_whole(files.java, java_store(everybody), mode=0o644)
     return files
 
 
-_NAMES: Final = ("bundle.pem", "trust.p12")
+_NAMES: Final = ("mitmproxy-ca-cert.pem", "bundle.pem", "trust.p12")

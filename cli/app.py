@@ -22,6 +22,7 @@ from cli import (
     identity,
     replay,
     retain,
+    run,
     seal,
     search,
     show,
@@ -107,6 +108,9 @@ def serve(config: Config = None) -> None:
 
 
 app.command(rich_help_panel=RUN)(demo.demo)
+app.command(rich_help_panel=RUN, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(
+    run.run
+)
 app.command(rich_help_panel=RUN)(env.env)
 app.command(rich_help_panel=RUN)(check.check)
 app.command(rich_help_panel=RUN)(status.status)
@@ -129,9 +133,12 @@ app.add_typer(token.app, name="token", rich_help_panel=ADMINISTER)
 app.add_typer(identity.app, name="identity", rich_help_panel=ADMINISTER)
 
 
-def main() -> None:
-    """The command line. Characters that a terminal's encoding lacks are escaped, never an error."""
+def main(umask: int) -> None:
+    """The command line. Characters that a terminal's encoding lacks are escaped, never an error.
+
+    `umask` is the caller's, for commands of theirs that we start.
+    """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    app(prog_name="sekisho")
+    app(prog_name="sekisho", obj=umask)

@@ -10,7 +10,7 @@ import pytest
 from tests.cli.conftest import SEKISHO, Desk
 
 
-def leftovers(folder: Path) -> list[str]:
+def leftovers(folder: Path, pattern: str = "sekisho-demo-*") -> list[str]:
     """Processes that carry this folder in their command line, and what is left in it."""
     running = []
     for line in Path("/proc").glob("[0-9]*/cmdline"):
@@ -19,7 +19,7 @@ def leftovers(folder: Path) -> list[str]:
                 running.append(line.parent.name)
         except OSError:
             continue  # it ended meanwhile
-    return running + [path.name for path in folder.glob("sekisho-demo-*")]
+    return running + [path.name for path in folder.glob(pattern)]
 
 
 def test_the_demo_shows_the_words_and_the_records_and_leaves_nothing(desk: Desk) -> None:
