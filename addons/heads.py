@@ -1,6 +1,5 @@
 """What the head of a request says. Clients send nearly the same head each time: it is worked out once for all."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +9,7 @@ from mitmproxy.proxy.mode_specs import ReverseMode
 from addons.credentials import shown_path, shown_query
 from addons.destinations import Destinations
 from addons.flows import Destination
+from addons.listeners import IssuersByListener, issuers_at
 from identities.presented import UNSIGNED_PREFIXES, one_name
 from identities.verifier import Verifier
 from upstreams.api_key import KEY_FIELDS
@@ -25,7 +25,10 @@ type Fields = tuple[tuple[bytes, bytes], ...]
 Proxied = Literal["tunnel", "plain"]
 """In a tunnel that its caller opened by CONNECT; or in plain HTTP, with a whole address in its request line."""
 
-_REMEMBERED_BYTES = 4 << 20
+_REMEMBERED_BYTES = 16 << 20
+_HEAD_BYTES = 2048
+"""What a head takes beside what it says, at the least: a stranger's head of ten bytes is remembered, too."""
+
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _NEVER = frozenset({b"cookie", b"proxy-authorization"})
 _HOP_BY_HOP = frozenset({b"connection", b"proxy-connection", b"keep-alive", b"te", b"trailer", b"upgrade"})
@@ -63,7 +66,7 @@ class Heads:
     Args:
         destinations: where requests go.
         verifier: whose headers carry identities; they never go upstream, but for keys of the API itself.
-        listeners: by port, whose issuers count there; None or absent means all.
+        listeners: whose issuers count where.
         strict: a gateway refuses what has two readings; a laptop only what cannot be forwarded.
     """
 
@@ -71,7 +74,7 @@ class Heads:
         self,
         destinations: Destinations,
         verifier: Verifier,
-        listeners: Mapping[int, frozenset[str] | None],
+        listeners: IssuersByListener,
         *,
         strict: bool,
     ) -> None:
@@ -95,7 +98,7 @@ class Heads:
         if (known := self._remembered.get(key)) is not None:
             return known
         head = self._read(flow, fields)
-        size = len(data.path) + sum(len(name) + len(value) for name, value in fields)
+        size = _HEAD_BYTES + len(data.path) + sum(len(name) + len(value) for name, value in fields)
         self._bytes += size
         if self._bytes > _REMEMBERED_BYTES:
             self._remembered.clear()
@@ -136,7 +139,7 @@ class Heads:
         }
         leads = route(destination.dialect, method, destination.path)
         key_header = KEY_FIELDS[destination.dialect]
-        issuers = self._listeners.get(flow.client_conn.sockname[1])
+        issuers = issuers_at(flow.client_conn, self._listeners)
         content_type, content_encoding = request.headers.get("content-type"), request.headers.get("content-encoding")
         onward = tuple(f for f in fields if (name := one_name(f[0])) not in for_us and self._may_go_on(name))
         return Head(

@@ -10,6 +10,7 @@ from addons.destinations import Destinations
 from addons.flows import OpenExchanges
 from addons.gate import AccessGate, LaneDoor
 from addons.heads import Heads
+from addons.listeners import issuers_by_listener
 from addons.safety import safety_identifiers_from
 from addons.tee import StreamTee
 from addons.tunnels import TunnelGate
@@ -82,11 +83,7 @@ def pipeline_from(settings: Settings) -> Pipeline:
     upstreams = upstreams_from(settings.providers, name=credentials.name, state_file=journal.directory / FILE)
     rules = rulebook_from(settings.policies, settings.profile)
     closer = ExchangeCloser(open_exchanges, journal, node=settings.node, rules=rules)
-    listeners = {
-        listener.address.port: frozenset(listener.issuers)
-        for listener in settings.listen
-        if listener.issuers is not None
-    }
+    listeners = issuers_by_listener(settings.listen)
     local_user = None if gateway else Principal(getpass.getuser(), None, None, "local")
     tunnels = TunnelGate(
         open_exchanges,

@@ -5,7 +5,7 @@ Names itself `tunnels` among the master's addons, where the lane of forward list
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +16,7 @@ from addons.certificates import chain_of
 from addons.closing import ExchangeCloser
 from addons.flows import Destination, OpenExchange, OpenExchanges
 from addons.heads import bare_head
+from addons.listeners import IssuersByListener, issuers_at
 from addons.refusals import refusal
 from exchange.decision import Deny
 from exchange.principal import Principal
@@ -63,7 +64,7 @@ class TunnelGate:
     """See lanes.mitm.tunnels.Tunnels, whose methods these are.
 
     Args:
-        listeners: by port, whose issuers count there; None or absent means all.
+        listeners: whose issuers count where.
         ports: that may be connected to.
         networks: that may be connected to though they are not of the public Internet.
         local_user: the local profile: who calls when nobody proves to be anybody.
@@ -80,7 +81,7 @@ class TunnelGate:
         closer: ExchangeCloser,
         journal: Journal,
         node: str,
-        listeners: Mapping[int, frozenset[str] | None],
+        listeners: IssuersByListener,
         ports: frozenset[int],
         networks: Networks,
         local_user: Principal | None,
@@ -151,7 +152,7 @@ class TunnelGate:
         return found.principal
 
     async def _proven(self, flow: http.HTTPFlow, proof: Fields) -> Identified | None:
-        issuers = self._listeners.get(flow.client_conn.sockname[1])
+        issuers = issuers_at(flow.client_conn, self._listeners)
         now = time.time()
         by_token = await self._verifier.of_proxy(proof, issuers=issuers, now=now)
         chain = chain_of(flow.client_conn)

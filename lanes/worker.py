@@ -72,7 +72,7 @@ async def _serve(settings: Settings, pipeline_from: Callable[[Settings], Pipelin
     this.addons.add(server, next_layer.NextLayer(), tlsconfig.TlsConfig(), lane)
     insist(this.options, settings)
     this.addons.add(*pipeline.addons)
-    this.options.update(mode=[_mode(listener, settings) for listener in settings.listen])
+    this.options.update(mode=[mode_of(listener, settings) for listener in settings.listen])
     running = asyncio.ensure_future(this.run())
     await _until_listening(server, running)
     _settle_memory()
@@ -168,9 +168,9 @@ def _destination(upstream: str) -> tuple[str, int]:
     return url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
 
 
-def _mode(listener: Listener, settings: Settings) -> str:
-    """The upstream here is where a request would go that no addon directs; the gate directs every one. What is to be
-    opened first is the mitm lane's, whatever `lane` says of the rest."""
+def mode_of(listener: Listener, settings: Settings) -> str:
+    """The listener in mitmproxy's words. The upstream here is where a request would go that no addon directs; the gate
+    directs every one. What is to be opened first is the mitm lane's, whatever `lane` says of the rest."""
     if listener.mode == "forward":
         return f"forward@{listener.address}"
     upstream = urlsplit(settings.providers[settings.default_provider].upstream)

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from wire import other
 from wire.anthropic import batches, complete, count_tokens, messages
-from wire.api import Api, Dialect, Route
+from wire.api import Api, Route
 from wire.azure import paths as azure
 from wire.bedrock import methods as bedrock
 from wire.cohere import chat as cohere_chat
@@ -36,13 +36,20 @@ _EXACT: Final[dict[tuple[str, str], Api]] = {
 """Paths of one form, by their end; a prefix before it (`/api`, `/anthropic`) changes nothing."""
 
 
-@lru_cache(maxsize=1024)
-def route(dialect: Dialect, method: str, path: str) -> Route:
+_PATH: Final = 512
+"""Characters of a path that is remembered with where it leads: strangers, too, may send long ones."""
+
+
+def route(dialect: str, method: str, path: str) -> Route:
     """Where a request leads. `path` is without its query; `method` as sent. Never raises: unknown is `other`.
 
     The dialect decides which reading comes first; servers that speak several (vLLM, OpenRouter, LiteLLM) are read by
     the path all the same.
     """
+    return (_remembered_route if len(path) <= _PATH else _route)(dialect, method, path)
+
+
+def _route(dialect: str, method: str, path: str) -> Route:
     path = path.partition("?")[0]
     if method == "POST" and (named := gemini.route(path) or bedrock.route(path)):
         return named
@@ -56,6 +63,9 @@ def route(dialect: Dialect, method: str, path: str) -> Route:
     if api := _exact(method, plain):
         return Route(api)
     return Route(other.API, model=deployment)
+
+
+_remembered_route = lru_cache(maxsize=1024)(_route)
 
 
 def _exact(method: str, path: str) -> Api | None:

@@ -17,7 +17,7 @@ _REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) ([\x21-\x7e\x8
 _STATUS_LINE = re.compile(rb"HTTP/(1\.[01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
 _ABSOLUTE = re.compile(rb"([A-Za-z][A-Za-z0-9+.\-]*)://([^/?#]*)(.*)", re.DOTALL)
 _CONTROLS = bytes(c for c in range(32) if c != 9) + b"\x7f"
-_NAMES = 1024
+_NAMES, _NAME_BYTES = 1024, 64
 _LINES, _LINE_BYTES = 4096, 2048
 _DIGITS = 15  # of a length
 
@@ -77,7 +77,7 @@ def lower(name: bytes) -> bytes:
         if _TOKEN.fullmatch(name) is None:
             raise HeadProblem("bad_request")
         low = name.lower()
-        if len(_known) < _NAMES:
+        if len(_known) < _NAMES and len(name) <= _NAME_BYTES:
             _known[name] = low
     return low
 

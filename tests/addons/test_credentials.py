@@ -1,5 +1,7 @@
 """What of an address may be kept."""
 
+import time
+
 import pytest
 
 from addons.credentials import shown_path, shown_query
@@ -32,3 +34,15 @@ def test_secrets_in_a_query_are_not_shown(query: str | None, shown: str | None) 
 def test_a_token_in_a_path_is_not_shown() -> None:
     assert shown_path(f"/v1/x/{TOKEN}/y") == "/v1/x/…/y"
     assert shown_path("/v1/models/eyJ-4o.mini") == "/v1/models/eyJ-4o.mini"
+    assert shown_path(f"/v1/a.b.x{TOKEN}.more/y") == "/v1/a.b.x…/y"
+    assert shown_path(f"/v1/eyJ.{TOKEN}") == "/v1/eyJ.…"
+
+
+@pytest.mark.parametrize("piece", ["eyJ", "eyJ.", "eyJaaaaaaaa.", "eyJaaaaaaaa.bbbbbbb/"])
+def test_a_long_path_is_looked_through_once(piece: str) -> None:
+    """Of 64 KB, which anybody may send: a second look from every letter would hold everybody up for a second."""
+    path = "/" + piece * (65536 // len(piece))
+    began = time.process_time()
+    shown_path(path)
+
+    assert time.process_time() - began < 0.2

@@ -147,3 +147,25 @@ async def test_a_refused_head_is_kept_in_part(tmp_path: Path, provider: Provider
     intent, _ = one_exchange(tmp_path)
     assert intent.user_agent == "u" * 2048 + "…"
     assert len(intent.path) == 2049
+
+
+async def test_what_strangers_ask_for_is_remembered_within_bounds(
+    tmp_path: Path, provider: Provider, lane: str
+) -> None:
+    """Each head is remembered, so that it need not be read again: also a million of ten bytes, which nobody signed."""
+    gates: list[AccessGate] = []
+    async with worker(tmp_path, provider.url, lane=lane, broken=lambda _, gate: gates.append(gate)) as url:
+        asked = b"".join(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % number for number in range(200))
+
+        def ask_all() -> None:
+            with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), 10) as connection:
+                connection.sendall(asked)
+                got = b""
+                while got.count(b"HTTP/1.1 401") < 200:
+                    got += connection.recv(65536)
+
+        await asyncio.to_thread(ask_all)
+        heads = gates[0]._heads
+
+    assert len(heads._remembered) == 200
+    assert heads._bytes > 200 * 1000, "what a head takes is counted, not what it says alone"
