@@ -35,7 +35,6 @@ log = logging.getLogger(__name__)
 
 type Fields = Sequence[tuple[bytes, bytes]]
 
-_NEVER_USED: Final = "it left after the handshake and asked nothing: it may not trust our CA"
 _SHOWN: Final = 255
 
 
@@ -216,7 +215,7 @@ class TunnelGate:
     def left(self, client_id: str) -> None:
         tunnel = self._by_client.pop(client_id, None)
         if tunnel is not None and not tunnel.used:
-            self.unread(tunnel, "tls_refused_by_client", name=tunnel.host, detail=_NEVER_USED)
+            self.unread(tunnel, "unused", name=tunnel.host)
 
     async def identity_of(self, flow: http.HTTPFlow) -> Identified | None:
         """Whom the connection of this flow's request proves by what it said to us as a proxy: at the CONNECT, or in the

@@ -17,6 +17,7 @@ _WORDS = {
     "blocked": "blocked",
     "tls_refused_by_client": "did not take our certificate",
     "tls_failed": "TLS came to nothing",
+    "unused": "asked nothing after TLS",
     "unreachable": "not reachable",
 }
 

@@ -33,7 +33,7 @@ def m008_coverage(db: Database) -> None:
             name text,            -- what it asked for in TLS
             service text,         -- the LLM service whose host it is, as settings/providers.yaml knows it
             rule text not null,   -- what said that it is not read
-            why text not null,    -- passed, noted, blocked, tls_refused_by_client, tls_failed, unreachable
+            why text not null,    -- docs/how-to/forward.md has the words
             detail text,
             sent integer not null, received integer not null -- bytes from the caller, and to it
         ) strict
