@@ -1,23 +1,78 @@
-"""`sekisho doctor`: is what Sekisho stands on as it should be?"""
+"""`sekisho doctor`: is what Sekisho stands on as it should be, and do this machine's programs trust it?"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.options import Config, settings_at
 
+if TYPE_CHECKING:
+    from cli.checkup import Sign
+    from settings.schema import Settings
 
-def doctor(config: Config = None) -> None:
-    """Ask the SQLite in use questions whose answers are known, in Japanese too, and look at the record's version.
+_MARKS = {"well": ("well    ", "green"), "note": ("note    ", "yellow"), "wrong": ("NOT WELL", "red")}
 
-    Nothing is written. Exits 1 when something is not well, and says what to do.
+
+def doctor(
+    config: Config = None,
+    clients: Annotated[
+        bool | None,
+        typer.Option(
+            "--clients/--no-clients",
+            help="Ask this machine's programs whether they trust the CA. Default: when a listener is in forward mode.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Look at what Sekisho stands on, from inside: SQLite, the record, processes, ports, room, clock, CA, clients.
+
+    The SQLite in use is asked questions whose answers are known, in Japanese too. Each program that is here (Python,
+    Node, curl, git, Java, Go, the system's store) calls a TLS server that shows a certificate of the CA, in this
+    terminal's environment. Nothing is changed. Exits 1 when something is not well, and says what to type.
     """
-    from cli.terminal import out, visible
-    from storage.sqlite.self_test import findings
+    from dataclasses import asdict
 
+    import msgspec
+
+    from certificates.readiness import needs_authority
+    from cli.terminal import out, visible, write_json
+
+    settings = settings_at(config)
     console = out()
-    found = findings(settings_at(config).data_dir)
-    for each in found:
-        console.print(f"{'well    ' if each.problem is None else 'NOT WELL'} {visible(each.what)}")
-        if each.problem is not None:
-            console.print(f"         {visible(each.problem)}")
-    if any(each.problem for each in found):
+    found = []
+    for each in _looked_at(settings, ask_clients=needs_authority(settings) if clients is None else clients):
+        found.append(each)
+        if not as_json:
+            mark, style = _MARKS[each.state]
+            console.print(mark, style=style, end=" ")
+            console.print(visible(each.what))
+            if each.advice is not None:
+                console.print(f"         {visible(each.advice)}")
+    well = all(each.state != "wrong" for each in found)
+    if as_json:
+        write_json(msgspec.json.encode({"well": well, "findings": [asdict(each) for each in found]}))
+    if not well:
         raise typer.Exit(1)
+
+
+def _looked_at(settings: "Settings", *, ask_clients: bool) -> "Iterator[Sign]":
+    from datetime import UTC, datetime
+
+    from cli import checkup
+    from cli.status import status_of
+    from storage.sqlite.driver import StoreProblem
+
+    now = datetime.now(UTC)
+    yield from checkup.library_and_record(settings)
+    try:
+        found = status_of(settings.data_dir)
+    except StoreProblem:
+        pass  # the record cannot be read, which has been said
+    else:
+        yield from checkup.processes(settings, found)
+        yield from checkup.clock(settings, now)
+    yield from checkup.authority(settings, now)
+    if ask_clients:
+        yield from checkup.clients(settings, now)

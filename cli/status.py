@@ -43,6 +43,7 @@ class Status:
     record_bytes: int
     waiting: int
     lag_s: float
+    ca_days_left: float | None  # until the CA of the forward modes expires; null: there is none
     disk_free: float | None  # share of the disk under data_dir, 0 to 1; null: it does not say
     journal: list[BootStatus]
     provider_keys: list["CredentialState"]  # as the worker that sees them worst says
@@ -99,10 +100,24 @@ def status_of(data_dir: Path) -> Status:
         record_bytes=bytes_of(path),
         waiting=sum(boot.waiting for boot in journal),
         lag_s=max((boot.lag_s for boot in journal), default=0.0),
+        ca_days_left=_ca_days_left(data_dir),
         disk_free=_disk_free(data_dir),
         journal=journal,
         provider_keys=_provider_keys([directory for directory in boots(journal_dir(data_dir)) if is_alive(directory)]),
     )
+
+
+def _ca_days_left(data_dir: Path) -> float | None:
+    from datetime import UTC, datetime
+
+    from certificates.authority import UnusableAuthority
+    from certificates.standing import standing_of
+
+    try:
+        found = standing_of(data_dir, datetime.now(UTC)).authorities
+    except UnusableAuthority:
+        return None  # `check`, `doctor` and the start say what is wrong with it
+    return next((each.days_left for each in found if each.role == "signing"), None)
 
 
 def _disk_free(data_dir: Path) -> float | None:
@@ -227,6 +242,7 @@ def _page(found: Status, data_dir: Path) -> "list[Text]":
             f"  to record {found.waiting} exchange{'' if found.waiting == 1 else 's'}"
             + (f", {found.lag_s:.1f} s behind" if found.waiting else "")
         ),
+        *([_ca_line(found.ca_days_left)] if found.ca_days_left is not None else []),
         *([Text(f"  disk      {100 * found.disk_free:.0f} % free")] if found.disk_free is not None else []),
     ]
     for key in found.provider_keys:
@@ -247,6 +263,16 @@ def _page(found: Status, data_dir: Path) -> "list[Text]":
             )
         )
     return lines
+
+
+def _ca_line(days: float) -> "Text":
+    from rich.text import Text
+
+    from certificates.readiness import WARN_DAYS
+
+    if days <= 0:
+        return Text("  CA        expired: sekisho ca rotate", "red")
+    return Text(f"  CA        expires in {days:.0f} days", "yellow" if days <= WARN_DAYS else "")
 
 
 def _size(number: int) -> str:

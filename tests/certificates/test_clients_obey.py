@@ -58,6 +58,17 @@ class Probe {
 }
 """
 
+_GO = """
+package main
+import ("crypto/tls"; "crypto/x509"; "fmt"; "os")
+func main() {
+  pem, _ := os.ReadFile(os.Args[3]); roots := x509.NewCertPool(); roots.AppendCertsFromPEM(pem)
+  c, err := tls.Dial("tcp", "127.0.0.1:" + os.Args[2], &tls.Config{ServerName: os.Args[1], RootCAs: roots})
+  if err != nil { fmt.Fprintln(os.Stderr, err); os.Exit(1) }
+  fmt.Fprintf(c, "GET /seen HTTP/1.1\\r\\n\\r\\n"); c.Read(make([]byte, 1))
+}
+"""
+
 type Command = Callable[[str, int, Path], list[str]]
 
 
@@ -72,11 +83,24 @@ def _java(host: str, port: int, trusted: Path) -> list[str]:
     return ["java", str(source), host, str(port), str(trusted)]
 
 
+def _go(host: str, port: int, trusted: Path) -> list[str]:
+    source = trusted.parent / "probe.go"
+    source.write_text(_GO, encoding="utf-8")
+    return ["go", "run", str(source), host, str(port), str(trusted)]
+
+
+def _gnutls(host: str, port: int, trusted: Path) -> list[str]:
+    return ["gnutls-cli", f"--x509cafile={trusted}", f"--verify-hostname={host}", f"--sni-hostname={host}",
+            "--crlf", "--port", str(port), "127.0.0.1"]  # fmt: skip
+
+
 COMMANDS: dict[str, Command] = {
     "python": lambda host, port, trusted: [sys.executable, "-c", _PYTHON, host, str(port), str(trusted)],
     "curl": _curl,
     "node": lambda host, port, trusted: ["node", "-e", _NODE, host, str(port), str(trusted)],
     "java": _java,
+    "go": _go,
+    "gnutls": _gnutls,
 }
 
 
@@ -90,5 +114,8 @@ def test_the_limit_is_honoured(client: str, limited: bool, host: str, taken: boo
         command = COMMANDS[client](host, server.port, trusted)
         if shutil.which(command[0]) is None:
             pytest.skip(f"{command[0]} is not installed")
-        done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=90, check=False,
+            input="GET /seen HTTP/1.1\n\n" if client == "gnutls" else "",
+        )  # fmt: skip
         assert ("/seen" in server.paths) is taken, done.stderr
