@@ -15,6 +15,7 @@ from mitmproxy import master, options
 from mitmproxy.addons import next_layer, proxyserver, tlsconfig
 
 from lanes import pinned
+from lanes.descriptors import room_for
 from lanes.express import mode as _express_mode  # noqa: F401 - registers the mode
 from lanes.express.door import Door
 from lanes.express.lane import Lane
@@ -110,7 +111,7 @@ def _express(settings: Settings, door: Door) -> Lane:
     return Lane(
         door,
         Limits(
-            connections=limits.connections,
+            connections=room_for(limits.connections),
             head_bytes=limits.head,
             head_fields=limits.head_fields,
             head_seconds=limits.head_time,

@@ -13,8 +13,12 @@ import zstandard
 PIECE: Final = 1024 * 1024
 """Bytes that come out at once, about; a bomb is never held whole."""
 
-LIMIT: Final = 1024 * 1024 * 1024
-"""Decoded bytes of one body; what comes after is dropped, and `oversized` says so."""
+LIMIT: Final = 256 * 1024 * 1024
+"""Decoded bytes of one body; what comes after is dropped, and `oversized` says so. The smallest events take some 5 µs
+each to read: more than this, out of a megabyte that was sent, would keep the recorder from everybody else for long."""
+
+CODINGS: Final = 8
+"""Codings of one body; more of them are no honest list."""
 
 WINDOW: Final = 8 * 1024 * 1024
 """zstd's largest window (RFC 8878 §3.1.1.1.2 recommends to support up to 8 MB)."""
@@ -39,14 +43,15 @@ class Coding(Protocol):
 class ContentDecoder:
     """Undoes a Content-Encoding, however the bytes are cut.
 
-    `unknown`: a coding in the list is not known here, so nothing can come out; `truncated`: the body ended inside;
-    `broken`: it was no such coding from some byte on; `oversized`: more than LIMIT came out.
+    `unknown`: a coding in the list is not known here, or there are more than CODINGS, so nothing is undone;
+    `truncated`: the body ended inside; `broken`: it was no such coding from some byte on; `oversized`: more than LIMIT
+    came out.
     """
 
     def __init__(self, content_encoding: str | None, limit: int = LIMIT) -> None:
         names = [name.strip().lower() for name in (content_encoding or "").split(",")]
         names = [name for name in names if name not in ("", "identity")]
-        self.unknown = any(name not in _CODINGS for name in names)
+        self.unknown = len(names) > CODINGS or any(name not in _CODINGS for name in names)
         self.oversized = False
         self._codings = [] if self.unknown else [_CODINGS[name]() for name in reversed(names)]
         self._left = limit

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.wire.cuts import every_cut, random_cuts
-from wire.decoding import PIECE, ContentDecoder
+from wire.decoding import CODINGS, PIECE, ContentDecoder
 
 PLAIN = b"data: " + "関所 gate ".encode() * 5
 
@@ -96,6 +96,16 @@ def test_what_is_no_such_coding_is_broken_and_never_raises() -> None:
 def test_a_coding_nobody_knows_gives_nothing_and_says_so() -> None:
     assert decode("compress", b"abc")[1].unknown
     assert decode("gzip, rot13", b"abc")[1].unknown
+
+
+@pytest.mark.parametrize("codings", [CODINGS + 1, 20_000])
+def test_a_list_of_codings_without_end_is_no_list(codings: int) -> None:
+    """Each would be a decoder inside a decoder."""
+    packed = gzip.compress(b"x")
+    decoder = ContentDecoder(",".join(["gzip"] * codings))
+
+    assert list(decoder.feed(packed)) == [packed]
+    assert decoder.unknown
 
 
 @pytest.mark.parametrize("name", ["gzip", "zlib", "br", "zstd"])
