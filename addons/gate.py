@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Awaitable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import uuid_utils
 from mitmproxy import http
@@ -73,6 +74,7 @@ class AccessGate:
         self._wait_for_disk = wait_for_disk
         self._body_limit = body_limit
         self._pool = ThreadPoolExecutor(1, "bodies")
+        self._signing: set[asyncio.Future[None]] = set()
 
     # -- the head ---------------------------------------------------------------------------------------------------
 
@@ -164,7 +166,8 @@ class AccessGate:
     async def _pass_large(self, flow: http.HTTPFlow, seen: OpenExchange, body: bytes) -> None:
         loop = asyncio.get_running_loop()
         call = await loop.run_in_executor(self._pool, self._understood, flow, seen, body)
-        await self._pass(flow, seen, call)
+        if (waiting := self._pass(flow, seen, call)) is not None:
+            await waiting
 
     def _understood(self, flow: http.HTTPFlow, seen: OpenExchange, body: bytes) -> Call | Deny:
         call = self._read(seen, body)
@@ -189,33 +192,78 @@ class AccessGate:
         except BodyProblem as problem:
             return Deny(problem.code)
 
-    async def _pass(self, flow: http.HTTPFlow, seen: OpenExchange, call: Call | Deny) -> None:
+    def _pass(self, flow: http.HTTPFlow, seen: OpenExchange, call: Call | Deny) -> Awaitable[None] | None:
+        """None: it is decided. Else it is once what is given back has been awaited. Every forwarded request waits for
+        the disk, so that wait is a future and no task."""
         assert seen.principal is not None
         assert seen.head_in is not None
         if isinstance(call, Deny):
             self._refuse(flow, seen, call)
-            return
+            return None
         seen.call = call
         decision = self._rules.decide(seen.principal, call, seen.head_in.destination.provider)
         if not isinstance(decision, Allow):
             self._refuse(flow, seen, decision)
-            return
+            return None
         seen.decision = decision
         if (lacking := self._router.equip(seen)) is not None:
             self._refuse(flow, seen, lacking)
-            return
-        if self._wait_for_disk:
-            try:
-                await self._closer.commit_intent(flow, seen)
-            except JournalUnavailable as unavailable:
-                log.error("Refused a request that cannot be recorded: %s", unavailable)
-                seen.journaled = False  # the refusal is owed instead
-                self._refuse(flow, seen, Deny("audit_unavailable"))
-                return
-        else:
+            return None
+        if not self._wait_for_disk:
             self._closer.append_intent(flow, seen)
-        if (signing := self._router.direct(flow, seen)) is not None:
-            await signing
+            return self._let_pass(flow, seen)
+        passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._closer.commit_intent(flow, seen).add_done_callback(partial(self._on_disk, flow, seen, passed))
+        return passed
+
+    def _on_disk(
+        self, flow: http.HTTPFlow, seen: OpenExchange, passed: asyncio.Future[None], intent: asyncio.Future[None]
+    ) -> None:
+        """The intent is on disk, or it cannot be. Whatever goes wrong here, whoever waits for `passed` hears of it."""
+        if passed.done():
+            return  # nobody waits any more, and the door is shut
+        try:
+            intent.result()
+            signing = self._let_pass(flow, seen)
+        except JournalUnavailable as unavailable:
+            log.error("Refused a request that cannot be recorded: %s", unavailable)
+            seen.journaled = False  # the refusal is owed instead
+            self._refuse(flow, seen, Deny("audit_unavailable"))
+            passed.set_result(None)
+        except Exception as fault:  # noqa: BLE001 - it is raised where `passed` is awaited
+            passed.set_exception(fault)
+        else:
+            if signing is None:
+                passed.set_result(None)
+            else:
+                task = asyncio.ensure_future(signing)
+                self._signing.add(task)
+                task.add_done_callback(partial(self._signed, passed))
+
+    def _signed(self, passed: asyncio.Future[None], task: asyncio.Future[None]) -> None:
+        self._signing.discard(task)
+        if passed.done():
+            return
+        if task.cancelled():
+            passed.cancel()
+        elif (fault := task.exception()) is not None:
+            passed.set_exception(fault)
+        else:
+            passed.set_result(None)
+
+    def _let_pass(self, flow: http.HTTPFlow, seen: OpenExchange) -> Awaitable[None] | None:
+        signing = self._router.direct(flow, seen)
+        if signing is not None:
+            return self._let_pass_signed(flow, seen, signing)
+        self._open_the_door(flow, seen)
+        return None
+
+    async def _let_pass_signed(self, flow: http.HTTPFlow, seen: OpenExchange, signing: Awaitable[None]) -> None:
+        await signing
+        self._open_the_door(flow, seen)
+
+    @staticmethod
+    def _open_the_door(flow: http.HTTPFlow, seen: OpenExchange) -> None:
         seen.spent += time.perf_counter() - (seen.asked or seen.began)
         seen.committed = True
         flow.response = None  # the door opens: the one line that does it

@@ -109,6 +109,14 @@ class Waiting:
         self._halt = halt
         self._clean = clean
 
+    def rest(self) -> Ran:
+        """Once `first` has come without a fault: the functions after it."""
+        ran = fire(self._functions[self._i + 1 :], self._subject, self._halt)
+        if isinstance(ran, bool):
+            return ran and self._clean
+        ran._clean = ran._clean and self._clean
+        return ran
+
     def __await__(self) -> Generator[Any, Any, bool]:
         return self._all().__await__()
 

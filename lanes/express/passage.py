@@ -14,7 +14,7 @@ from lanes.express.bodies import Walk
 from lanes.express.delivery import Delivery, Kept, ReplyTooLarge, Stream, framing_for
 from lanes.express.framing import BrokenFraming, Kind
 from lanes.express.head import HeadProblem, ReplyHead, RequestHead
-from lanes.express.hooks import Ran, fire
+from lanes.express.hooks import Ran, Waiting, fire
 from lanes.express.writing import can_go_as_it_came, request_message, streamed_head, whole_message
 
 if TYPE_CHECKING:
@@ -385,9 +385,26 @@ class Passage:
     def _after(self, ran: Ran, then: Callable[[bool], None]) -> None:
         if isinstance(ran, bool):
             then(ran)
+            return
+        self._pending = True
+        if isinstance(ran.first, asyncio.Future):
+            ran.first.add_done_callback(partial(self._came, ran, then))  # no task for what only waits
         else:
-            self._pending = True
             self.caller.lane.start(ran.then(partial(self._went_on, then)), self)
+
+    def _came(self, ran: Waiting, then: Callable[[bool], None], first: asyncio.Future[object]) -> None:
+        """What a hook waited for is here, or failed."""
+        if first.cancelled() or first.exception() is not None:
+            self.caller.lane.start(ran.then(partial(self._went_on, then)), self)
+            return
+        try:
+            rest = ran.rest()
+            if isinstance(rest, bool):
+                self._went_on(then, rest)
+            else:
+                self.caller.lane.start(rest.then(partial(self._went_on, then)), self)
+        except Exception as fault:  # noqa: BLE001 - as in a task: a fault of the lane's own ends the passage
+            self.crashed(fault)
 
     def _went_on(self, then: Callable[[bool], None], clean: bool) -> None:
         self._pending = False

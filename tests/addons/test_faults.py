@@ -200,8 +200,10 @@ async def test_a_disk_that_is_nearly_full_refuses_in_a_gateway_and_lets_a_laptop
 async def test_a_commit_that_fails_late_leaves_a_refusal_on_record(
     tmp_path: Path, provider: Provider, lane: str
 ) -> None:
-    async def unavailable(*_: object) -> None:
-        raise JournalUnavailable("full")
+    def unavailable(*_: object) -> asyncio.Future[None]:
+        late: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        late.set_exception(JournalUnavailable("full"))
+        return late
 
     token = mint(tmp_path / "data", email="ann@example.com", days=1)
     async with worker(tmp_path, provider.url, lane=lane, broken=spoil("_closer", "commit_intent", unavailable)) as url:
