@@ -47,6 +47,7 @@ class Orders:
         cleared: takes what is stored out of the journals' files; returns what could not be.
         running: how many exchanges of these people, (issuer, subject), are not over yet.
         keeping: how long what is kept.
+        alone: called before a command: nothing that changes the record by itself goes on with what it knew before.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Orders:
         cleared: Callable[[], list[str]],
         running: Callable[[Collection[tuple[str, str]]], int],
         keeping: Keeping,
+        alone: Callable[[], None],
     ) -> None:
         self._data_dir = data_dir
         self._writer = writer
@@ -69,6 +71,7 @@ class Orders:
         self._cleared = cleared
         self._running = running
         self._keeping = keeping
+        self._alone = alone
         self._commands: Commands | None = None
         self._said = 0.0
 
@@ -84,6 +87,7 @@ class Orders:
             self._commands = Commands(self._data_dir)
         for command in self._commands.open():
             try:
+                self._alone()
                 outcome = self._one(self._commands, command, told)
             except Interrupted:
                 return

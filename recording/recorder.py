@@ -5,11 +5,9 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
-
-import uuid_utils
 
 from exchange.record import Record
 from recording.anchors import Anchors
@@ -17,6 +15,7 @@ from recording.attempts import LARGE, Attempts
 from recording.costs import Prices
 from recording.damage import DailyLook, begin_anew, open_whole
 from recording.intake import BootIntake, Bundle, Intake
+from recording.letting_go import LettingGo
 from recording.orders import Interrupted, Orders, Told
 from recording.threads import Threads
 from recording.understanding import READER, Journaled, keep_only, put_together, understand
@@ -32,10 +31,8 @@ from storage.sealing.master import MasterKeys
 from storage.sealing.vault import Vault, masters_for_writing
 from storage.sqlite.damage import is_damage
 from storage.sqlite.driver import StoreProblem, audit_path
-from storage.sqlite.retention import Keeping, Let, keeping_from
-from storage.sqlite.sweeping import Step
+from storage.sqlite.retention import Keeping, keeping_from
 from storage.sqlite.tombstones import NODE as TOMBSTONES
-from storage.sqlite.tombstones import Order
 from storage.sqlite.writing import AuditWriter
 
 log = logging.getLogger(__name__)
@@ -45,8 +42,6 @@ _BYTES = 16 << 20  # of bodies in one transaction, and so in memory; one exchang
 _REST = 0.1  # seconds between looks when there is nothing to do
 _HOUSEKEEPING = 2.0  # seconds between removing journal files
 _CATCHING_UP = 100  # batches, at most, that are recorded before a command is carried out
-_SETTLING = 60.0  # seconds after the start until what is due is let go
-_RETENTION = 600.0  # seconds between two looks at what is due
 _LINGERING = 30.0  # seconds that content may wait in a journal which the record does not keep
 _ROTATING = 10.0  # seconds for workers to begin their next journal file
 _BACK_OFF = 1.0  # seconds until a store that refused is tried again
@@ -97,10 +92,8 @@ class Recorder:
         self._anchors = Anchors(data_dir, self._heads)
         self._anchored = time.monotonic()
         self._stopping = False
-        self._keeping = keeping or Keeping()
-        self._next_retention = time.monotonic() + _SETTLING
-        self._letting_go: Iterator[Step] | None = None
-        self._let = Let()
+        keeping = keeping or Keeping()
+        self._letting_go = LettingGo(lambda: self._writer, keeping)
         self._unkept: float | None = None  # since when content waits in a journal that the record does not keep
         self._asked: float | None = None
         self._orders = Orders(
@@ -111,7 +104,8 @@ class Recorder:
             forgotten=self._forget,
             cleared=self._clear_journals,
             running=self._running,
-            keeping=self._keeping,
+            keeping=keeping,
+            alone=self._letting_go.break_off,
         )
 
     def _open(self) -> AuditWriter:
@@ -153,8 +147,8 @@ class Recorder:
         except sqlite3.Error as wrong:  # the damage may be where the heads are read
             log.error("The last heads of the damaged record cannot be signed: %s", wrong)
         self._intake.close()
+        self._letting_go.break_off()
         self._writer.close()
-        self._letting_go = None
         self._take_up(begin_anew(self._data_dir, self._heads_file, why, self._open))
 
     def _step(self) -> int:
@@ -206,23 +200,7 @@ class Recorder:
 
     def let_go(self) -> bool:
         """One step of retention, where any is due. True while there is more to do now."""
-        if self._letting_go is None:
-            if self._keeping.is_for_ever() or time.monotonic() < self._next_retention:
-                return False
-            self._let, now = Let(), time.time_ns() // 1000
-            order = Order(uuid_utils.uuid7().hex, "sekisho", "storage.keep", now)
-            self._letting_go = self._writer.retention().run(self._keeping, order, now, self._let)
-        try:
-            more = next(self._letting_go, None) is not None
-        except (sqlite3.Error, StoreProblem) as cannot:
-            log.error("Retention cannot go on, it is tried again later: %s", cannot)
-            more = False
-        if not more:
-            self._letting_go = None
-            self._next_retention = time.monotonic() + _RETENTION
-            if self._let.exchanges or self._let.raw:
-                log.info("Let go of %d exchanges, and of %d raw replies.", self._let.exchanges, self._let.raw)
-        return more
+        return self._letting_go.step()
 
     def stop(self) -> None:
         """Carry on with no command; the next recorder does."""

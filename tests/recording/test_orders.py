@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from storage.commands import Commands, commands_path
 from storage.journal.files import journal_files
 from storage.journal.writing import Journal
 from storage.sqlite.retention import Keeping, Limit
+from storage.sqlite.verifying import verify
 from tests.recording.test_recorder import BODY, STREAM, closing, exchange, intent, new_id, records, settle
 
 SECRET = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "秘密鑰匙 canary4711"}]}).encode()
@@ -319,7 +321,7 @@ async def test_what_is_not_kept_does_not_linger_in_a_running_workers_journal(
 async def test_the_recorder_lets_go_by_itself_while_it_records(
     tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recording.recorder._SETTLING", 0.0)
+    monkeypatch.setattr("recording.letting_go._SETTLING", 0.0)
     now = time.time_ns() // 1000
     for number, age in enumerate((40, 35, 1), 1):
         id_ = new_id()
@@ -334,6 +336,36 @@ async def test_the_recorder_lets_go_by_itself_while_it_records(
     recorder.close()
 
     assert [record["seq"] for record in records(tmp_path)] == [3]
+
+
+@pytest.mark.parametrize("steps", range(1, 6))
+async def test_a_command_in_mid_retention_is_obeyed_by_what_is_left_of_it(
+    tmp_path: Path, journal: Journal, commands: Commands, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.sqlite.retention._BUDGET", 0.0)
+    monkeypatch.setattr("recording.letting_go._SETTLING", 0.0)
+    for number in range(1, 9):
+        exchange(journal, number)
+    await settle(journal)
+    journal.close()
+    recorder = Recorder(tmp_path, keeping=Keeping(Limit(0)))
+    record_all(recorder)
+    for _ in range(steps):
+        assert recorder.let_go()
+    held = commands.ask("hold", {"person": "ann@example.com"}, actor="root", reason="a lawsuit")
+    by_hand = commands.ask("retain", {}, actor="root", reason=None)
+    recorder.carry_out()
+    left = len(records(tmp_path))
+    for _ in range(30):
+        recorder.let_go()
+    recorder.close()
+
+    assert (commands.get(held).state, commands.get(by_hand).state) == ("done", "done")
+    assert len(records(tmp_path)) == left == 8 - steps
+    connection = sqlite3.connect(tmp_path / "audit.db")
+    connection.row_factory = sqlite3.Row
+    assert verify(connection).broken is None
+    connection.close()
 
 
 async def test_a_journal_on_the_second_disk_is_cleared_too(tmp_path: Path, commands: Commands) -> None:
