@@ -155,9 +155,10 @@ class AccessGate:
         if seen.settled:
             return
         seen.spent = spent
-        await self._read_and_pass(flow, seen)
+        if (waiting := self._read_and_pass(flow, seen)) is not None:
+            await waiting
 
-    def _read_and_pass(self, flow: http.HTTPFlow, seen: OpenExchange) -> Awaitable[None]:
+    def _read_and_pass(self, flow: http.HTTPFlow, seen: OpenExchange) -> Awaitable[None] | None:
         body = flow.request.data.content or b""
         if len(body) > _LARGE:
             return self._pass_large(flow, seen, body)

@@ -35,7 +35,7 @@ def test_one_line_in_the_whole_project_opens_the_door() -> None:
     assert lines == ["addons/gate.py: flow.response = None  # the door opens: the one line that does it"]
 
 
-@pytest.mark.parametrize("how", ["revoked", "not revoked"])
+@pytest.mark.parametrize("how", ["revoked", "not revoked", "no JSON"])
 async def test_who_is_revoked_while_the_body_arrives_does_not_pass(
     tmp_path: Path, provider: Provider, lane: str, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -54,11 +54,16 @@ async def test_who_is_revoked_while_the_body_arrives_does_not_pass(
         await asyncio.sleep(0.3)
         if how == "revoked":
             gates[0]._verifier.revoke(people=frozenset({"ann@example.com"}))
-        writer.write(CHAT[5:])
+        writer.write(CHAT[5:-1] + (b"?" if how == "no JSON" else CHAT[-1:]))
         head = await reader.readuntil(b"\r\n\r\n")
         writer.close()
 
     intent = next(row for row in rows(tmp_path) if isinstance(row, Intent))
-    assert head.startswith(b"HTTP/1.1 401 " if how == "revoked" else b"HTTP/1.1 200 ")
-    assert len(provider.raw) == (0 if how == "revoked" else 1)
-    assert intent.code == ("invalid_token" if how == "revoked" else None)
+    status, passed, code = {
+        "revoked": (b"401", 0, "invalid_token"),
+        "not revoked": (b"200", 1, None),
+        "no JSON": (b"400", 0, "invalid_json"),
+    }[how]
+    assert head.startswith(b"HTTP/1.1 " + status)
+    assert len(provider.raw) == passed
+    assert intent.code == code
