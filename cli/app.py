@@ -11,6 +11,7 @@ from cli import (
     access,
     ca,
     check,
+    console,
     coverage,
     db,
     demo,
@@ -119,6 +120,7 @@ app.command(rich_help_panel=LOOK)(show.show)
 app.command(rich_help_panel=LOOK, cls=search.SearchCommand)(search.search)
 app.command(rich_help_panel=LOOK)(replay.replay)
 app.command(rich_help_panel=LOOK)(export.export)
+app.command(rich_help_panel=LOOK)(console.console)
 app.command(rich_help_panel=LOOK)(coverage.coverage)
 app.command(rich_help_panel=ADMINISTER)(verify.verify)
 app.command(rich_help_panel=ADMINISTER)(erase.erase)

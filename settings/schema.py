@@ -262,6 +262,23 @@ class Access(_Section):
     reason: Literal["optional", "required"] = "optional"
 
 
+class Console(_Section):
+    """The record in a browser: where, and after how long without a person a session ends."""
+
+    listen: Address = Address(host="127.0.0.1", port=8090)
+    idle: Duration = 1800.0
+
+    @field_validator("listen")
+    @classmethod
+    def _on_this_machine(cls, given: Address) -> Address:
+        if not is_loopback(given.host):
+            raise ValueError(
+                "is not on this machine. The console has no sign-in of its own yet: listen on 127.0.0.1, and from "
+                "elsewhere use ssh -L 8090:127.0.0.1:8090"
+            )
+        return given
+
+
 class Limits(_Section):
     """What one caller may take of us."""
 
@@ -313,6 +330,7 @@ class Settings(_Section):
     policies: Policies = Policies()
     storage: Storage = Storage()
     access: Access = Access()
+    console: Console = Console()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
 

@@ -20,7 +20,7 @@ _MINUS: Final = "-－−"  # ASCII, full-width, and the sign that some Japanese 
 _QUOTES: Final = {'"': '"＂', "＂": '"＂', "“": "”“", "”": "”“", "„": "”“", "「": "」", "『": "』"}
 """What opens a quotation, and what then closes it."""
 
-_VALUES: Final[dict[Field, tuple[str, ...]]] = {
+VALUES: Final[dict[Field, tuple[str, ...]]] = {
     "operation": get_args(Operation),
     "decision": ("allow", "deny", *CODES),
     "end": get_args(EndState),
@@ -196,9 +196,9 @@ def _known(field: Field, value: str, at: int) -> str:
         if not 4 <= len(hex_digits) <= 32 or set(hex_digits) - set("0123456789abcdef"):
             raise QueryProblem(f"{value!r} at {at} is no thread's id. Copy one from `sekisho show ID`.", at)
         return hex_digits
-    if field not in _VALUES:
+    if field not in VALUES:
         return value
-    allowed = _VALUES[field]
+    allowed = VALUES[field]
     if value.lower() not in allowed:
         more = " or a refusal's code (docs/codes.md)" if field == "decision" else ""
         listed = ", ".join(allowed[:2] if field == "decision" else allowed)

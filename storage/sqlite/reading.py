@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -17,12 +18,16 @@ from storage.sealing.content import of_exchange
 from storage.sealing.vault import SealedReading
 from storage.sqlite.bodies import BodyReader
 from storage.sqlite.driver import StoreProblem, audit_path, open_current
+from storage.sqlite.facets import Facets, facets
 from storage.sqlite.literals import stand_in
 from storage.sqlite.selection import Selection, select
 from storage.sqlite.shape import COLUMNS, FROM, body_of, record_json
+from storage.sqlite.verifying import problem_of
 from storage.sqlite.wording import PLAIN, wording_of
 
 _PAGE = 200
+_INSTRUCTIONS: Final = 10_000  # of SQLite's machine between two looks at the clock
+_NO_BODIES: Final = {"request": None, "request_json": None, "response": None}
 
 EVERYTHING: Final = Query()
 
@@ -39,16 +44,20 @@ class RawBody:
 
 
 class AuditReader:
-    """audit.db, read-only. `seal` opens what is sealed; its key is asked for when something sealed is met.
+    """audit.db, read-only. `seal` opens what is sealed; its key is asked for when something sealed is met. `patience`
+    is how many seconds from now it may be used: a question that takes longer is broken off.
 
     Raises:
         StoreProblem: there is no record yet, or it cannot be read; the message says what to do.
         SealProblem (from every method that gives content): it is sealed, and cannot be opened.
     """
 
-    def __init__(self, data_dir: Path, seal: Seal | None = None) -> None:
+    def __init__(self, data_dir: Path, seal: Seal | None = None, patience: float | None = None) -> None:
         self._db = open_current(audit_path(data_dir))
         self._connection: sqlite3.Connection = self._db.conn
+        if patience is not None:
+            until = time.monotonic() + patience
+            self._connection.set_progress_handler(lambda: time.monotonic() > until, _INSTRUCTIONS)
         self._connection.row_factory = sqlite3.Row
         self._sealed = SealedReading(data_dir, seal)
         self._bodies = BodyReader(self._connection, self._sealed)
@@ -98,11 +107,50 @@ class AuditReader:
         found = self._found(query, newest_first=True, page=min(limit, _PAGE), before=before_seq)
         return [record_json(row, self._bodies) for row in islice(found, limit)]
 
+    def listed(
+        self,
+        query: Query = EVERYTHING,
+        limit: int = 50,
+        *,
+        before_seq: int | None = None,
+        after_seq: int | None = None,
+        bodies: int = 0,
+    ) -> list[bytes]:
+        """Records for a list: the newest first, or with `after_seq` what came next, oldest first. Request and response
+        are null, but of exchanges whose bodies are no more than so many bytes together."""
+        newest_first = after_seq is None
+        found = self._found(
+            query, newest_first=newest_first, page=min(limit, _PAGE), before=before_seq, after=after_seq
+        )
+        return [
+            record_json(
+                row if row["request_bytes"] + row["response_bytes"] <= bodies else {**dict(row), **_NO_BODIES},
+                self._bodies,
+            )
+            for row in islice(found, limit)
+        ]
+
+    def head(self, id_hex: str) -> bytes | None:
+        """The record of this exchange without its bodies; None where there is none. The whole id, 32 hex digits."""
+        rows = self._rows("where e.id = ?", id_hex)
+        return record_json({**dict(rows[0]), **_NO_BODIES}, self._bodies) if rows else None
+
+    def facets(self, query: Query, upto: int) -> Facets:
+        """What the newest so many that the query finds have in common. Characters of exact: are not looked at."""
+        return facets(self._asked, self._selection(query), upto)
+
+    def problem_of(self, seq: int) -> str | None:
+        """Why this record is not what was recorded, by its hash and those beside it; None when it is."""
+        return problem_of(self._connection, seq, self._bodies.opener)
+
+    def _selection(self, query: Query) -> Selection:
+        return select(query, wording_of(self._sealed) if any(map(_by_index, query.terms)) else PLAIN)
+
     def _found(
         self, query: Query, *, newest_first: bool, page: int, before: int | None = None, after: int | None = None
     ) -> Iterator[sqlite3.Row]:
         """Page by page, each from where the last one ended: the position is a seq, so nothing shifts meanwhile."""
-        selection = select(query, wording_of(self._sealed) if any(map(_by_index, query.terms)) else PLAIN)
+        selection = self._selection(query)
         while True:
             sql, values = selection.page(newest_first=newest_first, before=before, after=after, limit=page)
             seqs = [row[0] for row in self._asked(sql, *values)]
@@ -154,6 +202,10 @@ class AuditReader:
     def _asked(self, sql: str, *values: object) -> list[sqlite3.Row]:
         try:
             return self._connection.execute(sql, values).fetchall()
+        except sqlite3.OperationalError as cannot:
+            if cannot.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+                raise StoreProblem("This took too long. Ask for less: a shorter time, or a rarer word.") from cannot
+            raise StoreProblem(f"The record cannot be read: {cannot}.") from cannot
         except sqlite3.Error as cannot:
             raise StoreProblem(f"The record cannot be read: {cannot}.") from cannot
 

@@ -133,6 +133,25 @@ def verify(
     return verdict
 
 
+def problem_of(connection: sqlite3.Connection, seq: int, opener: Opener) -> str | None:
+    """Why this one record is not what was recorded; None when it is, and follows the record before it where that is
+    here and of the same node. That nothing is missing elsewhere, `verify` alone says.
+
+    Raises:
+        LookupError: there is no such record.
+    """
+    row = connection.execute(f"{_SELECT} where e.seq = ?", (seq,)).fetchone()
+    if row is None:
+        raise LookupError(seq)
+    breaks = [broken for broken, _ in read_breaks(connection)]
+    before = connection.execute("select node, hash from exchange where seq = ?", (seq - 1,)).fetchone()
+    follows = before is not None and before["node"] == row["node"] and all(b.after_seq != seq - 1 for b in breaks)
+    previous = before["hash"] if follows else row["prev_hash"]
+    bare = is_in(seq, [each for broken in breaks for each in broken.without])
+    expired = row["started_at"] < _expired_before(connection)
+    return _wrong(row, previous, BodyReader(connection, opener), first=False, bare=bare, expired=expired)
+
+
 def _break_wrong(broken: ChainBreak, written: str, previous: dict[str, str]) -> str | None:
     """Why a break is not the one that was put down; None when it is."""
     if broken.hash() != written:
@@ -142,16 +161,17 @@ def _break_wrong(broken: ChainBreak, written: str, previous: dict[str, str]) -> 
     return None
 
 
+_SELECT: Final = (
+    "select e.*, b.request, b.request_json, b.response, b.raw, r.content, x.tombstone, s.search as sealed "
+    "from exchange e join body b on b.seq = e.seq left join raw_reply r on r.seq = e.seq "
+    "left join erased x on x.seq = e.seq left join sealed s on s.seq = e.seq "
+)
+
+
 def _rows(connection: sqlite3.Connection) -> Iterator[sqlite3.Row]:
     after = 0
     while True:
-        rows = connection.execute(
-            "select e.*, b.request, b.request_json, b.response, b.raw, r.content, x.tombstone, s.search as sealed "
-            "from exchange e join body b on b.seq = e.seq left join raw_reply r on r.seq = e.seq "
-            "left join erased x on x.seq = e.seq left join sealed s on s.seq = e.seq "
-            "where e.seq > ? order by e.seq limit 200",
-            (after,),
-        ).fetchall()
+        rows = connection.execute(f"{_SELECT} where e.seq > ? order by e.seq limit 200", (after,)).fetchall()
         yield from rows
         if len(rows) < 200:
             return

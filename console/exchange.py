@@ -1,0 +1,191 @@
+"""One exchange: its conversation and everything that is known of it; its exact bytes; and whole conversations."""
+
+import re
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from console.curl import curl
+from console.house import House, session_of
+from console.lines import line_of
+from console.turns import PAGE, bubbles
+from console.waterfall import drawing, spans
+from exchange.decision import CODES
+from storage.problem import StoreProblem
+from storage.query.terms import Is, Query, Term
+from storage.sealing.master import SealProblem
+from wire.conversation import Turn, conversation
+from wire.conversation.record import ShownRecord, read_record
+from wire.conversation.turn import compact
+from wire.conversation.unrepeated import Unrepeated
+
+_THREAD: Final = 300  # exchanges of one conversation on a page
+_WHOLE: Final = 24 << 20
+"""Bytes of bodies that one page reads; what is larger is there to be downloaded."""
+
+_KEPT_TURNS: Final = 2  # of the history, before what is new
+
+
+class NotFound(Exception):  # noqa: N818 - a page says it
+    """There is no such exchange; or its bytes are gone. The sentence is a key of the catalogue."""
+
+
+class OneExchange:
+    """Pages about one exchange or one conversation."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    def page(self, request: Request) -> HTMLResponse:
+        """GET /exchanges/ID?from=N"""
+        record, large = self._record(request.path_params["id"])
+        session = session_of(request)
+        self._house.looking.at(session, "show", [record.seq], id=record.id)
+        turns = record.turns()
+        first = _first(request, turns)
+        with self._house.store() as store:
+            problem = _problem(store.problem_of, record.seq)
+            arrivals = store.raw(record.id, "response").arrivals if not large else []
+        shown = turns[first : first + PAGE]
+        fresh = _fresh(record)
+        return self._house.page(
+            request,
+            "exchange.html",
+            record=record,
+            line=line_of(record, (), content=False),
+            bubbles=bubbles(shown),
+            history=max(0, fresh - first),
+            first=first,
+            total=len(turns),
+            page_size=PAGE,
+            large=large,
+            waterfall=drawing(record, arrivals),
+            spans=spans(record),
+            told=CODES.get(record.decision.code or ""),
+            curl=curl(record, _body(record)),
+            chain=problem,
+        )
+
+    def thread(self, request: Request) -> HTMLResponse:
+        """GET /threads/ID: the conversation once, with a line where each exchange begins."""
+        given = request.path_params["id"]
+        with self._house.store() as store:
+            query = Query((Term(Is("thread", _hex(given))),))
+            heads = [read_record(each) for each in store.listed(query, _THREAD)]
+            if not heads:
+                raise NotFound("There is no such conversation.")
+            room = _WHOLE
+            records: list[ShownRecord] = []
+            for head in reversed(heads):
+                room -= head.request_bytes + head.response_bytes
+                records += [read_record(each) for each in store.find(head.id)] if room > 0 else [head]
+        self._house.looking.at(session_of(request), "show", [each.seq for each in records], id=given)
+        seen = Unrepeated()
+        steps: list[dict[str, Any]] = []
+        for record in records:
+            asked = conversation(record.operation, record.request, None)
+            answered = conversation(record.operation, None, record.response)
+            new, follows = seen.new(asked)
+            steps.append(
+                {
+                    "line": line_of(record, (), content=False),
+                    "follows": follows,
+                    "bubbles": bubbles([*new, *answered][:PAGE]),
+                    "left": max(0, len(new) + len(answered) - PAGE),
+                }
+            )
+            seen.add(asked, answered)
+        costs = [each.cost_usd for each in records if each.cost_usd is not None]
+        return self._house.page(
+            request,
+            "thread.html",
+            steps=steps,
+            records=records,
+            id=records[0].thread_id or given,
+            people=list(dict.fromkeys(each.person for each in records)),
+            models=list(dict.fromkeys(each.model for each in records)),
+            cost=sum(costs) if costs else None,
+            tokens=(
+                sum(each.usage.input_tokens or 0 for each in records),
+                sum(each.usage.output_tokens or 0 for each in records),
+            ),
+        )
+
+    def raw(self, request: Request) -> Response:
+        """GET /exchanges/ID/request or /response: the exact bytes, as a file that no browser opens by itself."""
+        side = request.path_params["side"]
+        record = self._head(request.path_params["id"])
+        self._house.looking.at(session_of(request), "show", [record.seq], id=record.id, raw=side)
+        with self._house.store() as store:
+            body = store.raw(record.id, side)
+        if body.state != "kept" and not body.content:
+            raise NotFound("The exact bytes of this exchange are not kept any more.")
+        return _file(body.content, f"{record.id}.{side}.bin")
+
+    def json(self, request: Request) -> Response:
+        """GET /exchanges/ID/record.json: the record, as `sekisho show ID --json` prints it."""
+        record = self._head(request.path_params["id"])
+        self._house.looking.at(session_of(request), "export", [record.seq], id=record.id)
+        with self._house.store() as store:
+            return _file(store.find(record.id)[0] + b"\n", f"{record.id}.json")
+
+    def _head(self, given: str) -> ShownRecord:
+        """Without its bodies: they may be large."""
+        wanted = _hex(given)
+        with self._house.store() as store:
+            found = store.head(wanted)
+        if found is None:
+            raise NotFound("There is no exchange of this id.")
+        return read_record(found)
+
+    def _record(self, given: str) -> tuple[ShownRecord, bool]:
+        """The record; without bodies, and True, where they are too large for a page."""
+        head = self._head(given)
+        if head.request_bytes + head.response_bytes > _WHOLE:
+            return head, True
+        with self._house.store() as store:
+            found = store.find(head.id)
+        return (read_record(found[0]) if found else head), False
+
+
+def _hex(given: str) -> str:
+    wanted = given.replace("-", "").lower()
+    if not re.fullmatch(r"[0-9a-f]{32}", wanted):
+        raise NotFound("That is no id of an exchange.")
+    return wanted
+
+
+def _first(request: Request, turns: list[Turn]) -> int:
+    """Where the page begins: as asked, else so that the end of a long conversation is on it."""
+    given = request.query_params.get("from", "")
+    if given.isascii() and given.isdigit() and len(given) < 9:
+        return min(int(given), max(0, len(turns) - 1))
+    return max(0, len(turns) - PAGE)
+
+
+def _fresh(record: ShownRecord) -> int:
+    """How many turns were there before: up to the last answer that the request itself brings, tools left aside."""
+    asked = conversation(record.operation, record.request, None)
+    last = max((i for i, turn in enumerate(asked) if turn.role == "assistant" and turn.kind == "text"), default=-1)
+    return last + 1 if last + 1 > _KEPT_TURNS else 0
+
+
+def _body(record: ShownRecord) -> str | None:
+    return None if record.request is None else compact(record.request)
+
+
+def _problem(ask: Any, seq: int) -> str | None:
+    try:
+        found: str | None = ask(seq)
+    except (StoreProblem, SealProblem) as cannot:
+        return str(cannot)
+    return found
+
+
+def _file(content: bytes, name: str) -> Response:
+    return Response(
+        content,
+        media_type="application/octet-stream",
+        headers={"content-disposition": f'attachment; filename="{name}"'},
+    )

@@ -1,0 +1,176 @@
+"""The list of exchanges: search, facets, pages, and what comes in while somebody looks."""
+
+import time
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from anyio import sleep, to_thread
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
+
+from console.completion import last_word, offers, quoted_if_needed
+from console.guard import COOKIE, cookie_of
+from console.house import House, session_of
+from console.lines import PREVIEWED, Line, line_of
+from console.store import Store
+from storage.problem import StoreProblem
+from storage.query.parsing import QueryProblem, parse
+from storage.query.terms import Is, Query
+from storage.sqlite.facets import Facets
+from storage.sqlite.selection import unsearchable
+from wire.conversation.record import read_record
+
+PAGE: Final = 50
+_COUNTED: Final = 5_000  # exchanges that facets count
+_VALUES: Final = 6  # of a facet
+_LOOK: Final = 1.0  # seconds between two looks for what is new
+_LEASE: Final = 60.0  # seconds for which one line in access.db speaks: "all from this seq on"
+_BURST: Final = 100  # lines sent at once
+_BEAT: Final = 15.0  # seconds of silence, after which a word says that we are still here
+
+
+def read_query(text: str) -> Query:
+    """The query of the search box, its times in this machine's zone.
+
+    Raises:
+        QueryProblem: it cannot be understood.
+    """
+    return parse(text, datetime.now().astimezone(), local=datetime.astimezone)
+
+
+class Exchanges:
+    """The list and what belongs to it."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    def page(self, request: Request) -> HTMLResponse:
+        """GET /exchanges?q=…&before=SEQ"""
+        asked = request.query_params.get("q", "")
+        before = _number(request.query_params.get("before"))
+        try:
+            query = read_query(asked)
+        except QueryProblem as problem:
+            return self._shown(request, asked, problem=str(problem), position=problem.position, status=400)
+        with self._house.store() as store:
+            newest = store.last_seq()
+            lines = self._lines(request, store, query, asked, before_seq=before)
+            found = self._facets(store, query)
+        more = lines[-1].record.seq if len(lines) == PAGE and lines[-1].record.seq > 1 else None
+        return self._shown(
+            request,
+            asked,
+            lines=lines,
+            older=f"/exchanges?{urlencode({'q': asked, 'before': more})}" if more else None,
+            live=None if before else f"/exchanges/live?{urlencode({'q': asked, 'after': newest})}",
+            facets=_facet_links(found, asked, query) if found else [],
+            looked_at=found,
+            left_out=unsearchable(query),
+            before=before,
+        )
+
+    def complete(self, request: Request) -> HTMLResponse:
+        """GET /exchanges/complete?q=…: what the box offers for what is being written."""
+        asked = request.query_params.get("q", "")[:2_000]
+        found: Facets | None = None
+        if ":" in last_word(asked):
+            with self._house.store() as store:
+                found = store.facets(Query(), _COUNTED)
+        return self._house.page(request, "offers.html", offers=offers(asked, found), cut=len(last_word(asked)))
+
+    async def live(self, request: Request) -> Response:
+        """GET /exchanges/live?q=…&after=SEQ: lines as server-sent events (WHATWG HTML, 9.2), whose id is their seq."""
+        after = _number(request.headers.get("last-event-id")) or _number(request.query_params.get("after")) or 0
+        asked = request.query_params.get("q", "")
+        try:
+            query = read_query(asked)
+        except QueryProblem as problem:
+            return PlainTextResponse(str(problem), status_code=400)
+        return StreamingResponse(self._events(request, query, asked, after), media_type="text/event-stream")
+
+    async def _events(self, request: Request, query: Query, asked: str, after: int) -> AsyncIterator[str]:
+        yield "retry: 2000\n\n"
+        leased, spoke = 0.0, time.monotonic()
+        while self._house.sessions.get(cookie_of(request, COOKIE), touch=False) is session_of(request):
+            try:
+                newest, lines = await to_thread.run_sync(self._new, request, query, after)
+                if lines and lines[0].said is not None and time.monotonic() - leased > _LEASE:
+                    await to_thread.run_sync(self._lease, request, asked, lines[0].record.seq)
+                    leased = time.monotonic()
+            except StoreProblem:
+                newest, lines = after, []  # the record is being moved, or is not there yet: the next look says
+            for line in lines:
+                html = self._house.fragment(request, "line.html", line=line, fresh=True)
+                yield f"id: {line.record.seq}\nevent: line\n" + "".join(f"data: {each}\n" for each in html.split("\n"))
+                yield "\n"
+            if lines or time.monotonic() - spoke > _BEAT:
+                spoke = time.monotonic()
+                yield ": here\n\n"
+            after = lines[-1].record.seq if len(lines) == _BURST else max(newest, after)
+            await sleep(_LOOK)
+
+    def _new(self, request: Request, query: Query, after: int) -> tuple[int, list[Line]]:
+        with self._house.store() as store:
+            newest = store.last_seq()
+            if newest <= after:
+                return min(newest, after), []
+            content = self._house.looking.may(session_of(request))
+            found = store.listed(query, _BURST, after_seq=after, bodies=PREVIEWED if content else 0)
+        lines = [line_of(read_record(each), query.texts(), content=content) for each in found]
+        return max([newest, *(line.record.seq for line in lines)]), lines
+
+    def _lease(self, request: Request, asked: str, first: int) -> None:
+        self._house.looking.from_here_on(session_of(request), "tail", first, query=asked)
+
+    def _lines(self, request: Request, store: Store, query: Query, asked: str, **where: Any) -> list[Line]:
+        """One page. What was said is on it only when that is written down first."""
+        session = session_of(request)
+        content = self._house.looking.may(session)
+        found = store.listed(query, PAGE, bodies=PREVIEWED if content else 0, **where)
+        records = [read_record(each) for each in found]
+        if content and records:
+            seqs = [record.seq for record in records]
+            self._house.looking.at(session, "search", seqs, query=asked, before=where.get("before_seq"))
+        return [line_of(record, query.texts(), content=content) for record in records]
+
+    def _facets(self, store: Store, query: Query) -> Facets | None:
+        return store.facets(query, _COUNTED)
+
+    def _shown(self, request: Request, asked: str, *, status: int = 200, **shown: Any) -> HTMLResponse:
+        defaults: dict[str, Any] = {
+            "lines": [], "older": None, "live": None, "facets": [], "looked_at": None, "left_out": (), "before": None,
+            "problem": None, "position": None,
+        }  # fmt: skip
+        part = request.headers.get("hx-target") == "more"
+        template = "lines.html" if part else "exchanges.html"
+        content = self._house.looking.may(session_of(request))
+        return self._house.page(
+            request, template, status, **{**defaults, **shown, "q": asked, "fresh": False, "content": content}
+        )
+
+
+def _facet_links(found: Facets, asked: str, query: Query) -> list[dict[str, Any]]:
+    """Facets with, for each value, the query that adds it or takes it out again."""
+    chosen = {(t.condition.field, t.condition.value): t for t in query.terms if isinstance(t.condition, Is)}
+    shown = []
+    for field, values in found.values.items():
+        offered = values[:_VALUES]
+        if len(values) < 2 and not any(each == field for each, _ in chosen):
+            continue
+        links = []
+        for value, count in offered:
+            term = chosen.get((field, value))
+            if term is not None:
+                q = str(Query(tuple(each for each in query.terms if each is not term)))
+            else:
+                q = f"{asked} {field}:{quoted_if_needed(value)}".strip()
+            href = f"/exchanges?{urlencode({'q': q})}"
+            links.append({"value": value, "count": count, "on": term is not None, "href": href})
+        shown.append({"field": field, "links": links, "more": len(values) - len(offered)})
+    return shown
+
+
+def _number(given: str | None) -> int | None:
+    return int(given) if given and given.isascii() and given.isdigit() and len(given) < 19 else None

@@ -1,0 +1,134 @@
+"""What every page has at hand."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from console.guard import cookie_of
+from console.hidden import marked, one_line
+from console.looking import Looking
+from console.sessions import Session, Sessions
+from console.store import OpenStore, Store
+from console.texts import LANGUAGES, Language, translated
+from settings.schema import Settings
+
+_TEMPLATES: Final = Path(__file__).parent / "templates"
+THEMES: Final = ("auto", "light", "dark")
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Settings, store, sessions and templates. `invite` makes a new way in, where there is one."""
+
+    settings: Settings
+    open_store: OpenStore
+    sessions: Sessions
+    looking: Looking
+    templates: Environment
+    invite: Callable[[], None]
+
+    @contextmanager
+    def store(self) -> Iterator[Store]:
+        """The store, for one page.
+
+        Raises:
+            StoreProblem: it cannot be opened.
+        """
+        store = self.open_store()
+        try:
+            yield store
+        finally:
+            store.close()
+
+    def page(self, request: Request, template: str, status: int = 200, /, **shown: Any) -> HTMLResponse:
+        """A page, in this person's language and colours."""
+        return HTMLResponse(self.fragment(request, template, **shown), status_code=status)
+
+    def fragment(self, request: Request, template: str, /, **shown: Any) -> str:
+        """Its HTML."""
+        language = language_of(request)
+        theme = cookie_of(request, "theme")
+        return self.templates.get_template(template).render(
+            {
+                "t": translated(language),
+                "lang": language,
+                "languages": LANGUAGES,
+                "theme": theme if theme in THEMES else "auto",
+                "themes": THEMES,
+                "session": getattr(request.state, "session", None),
+                "here": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+                "path": request.url.path,
+                "reason_required": self.settings.access.reason == "required",
+                **shown,
+            }
+        )
+
+
+def session_of(request: Request) -> Session:
+    """Whoever asks; the guard has seen to it that somebody does."""
+    session: Session = request.state.session
+    return session
+
+
+def templates() -> Environment:
+    """Jinja with everything escaped, and no name undefined in silence."""
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "marked": marked,
+        "one_line": one_line,
+        "duration": _duration,
+        "count": lambda number: "–" if number is None else f"{number:,}",
+        "money": _money,
+        "size": _size,
+        "clock": lambda at: f"{at:%H:%M:%S}",
+        "date": lambda at: f"{at:%m-%d}",
+        "day": lambda at: f"{at:%Y-%m-%d}",
+        "moment": lambda at: f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d} {at:%Z}",
+    }
+    return environment
+
+
+def language_of(request: Request) -> Language:
+    """As was chosen, else the first of those the browser names that there is (RFC 9110, 12.5.4), else English."""
+    chosen = cookie_of(request, "lang")
+    if chosen in LANGUAGES:
+        return chosen
+    for each in request.headers.get("accept-language", "").split(","):
+        name = each.partition(";")[0].strip().partition("-")[0].lower()
+        if name in LANGUAGES:
+            return name
+    return "en"
+
+
+def _duration(milliseconds: float | None) -> str:
+    if milliseconds is None:
+        return "–"
+    if milliseconds < 1000:
+        return f"{milliseconds:.0f} ms"
+    return f"{milliseconds / 1000:.1f} s" if milliseconds < 100_000 else f"{milliseconds / 60_000:.1f} min"
+
+
+def _money(usd: float | None) -> str:
+    if usd is None:
+        return "–"
+    return f"${usd:,.2f}" if usd >= 1 else f"${usd:.4f}"
+
+
+def _size(count: int) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:,.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count = count / 1024  # type: ignore[assignment]
+    return f"{count:.1f} GiB"

@@ -1,0 +1,66 @@
+"""What the pages ask of a store. SQLite answers today; whatever answers the same can serve them unchanged."""
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from settings.schema import Settings
+from storage.query.terms import Query
+from storage.sqlite.facets import Facets
+from storage.sqlite.reading import AuditReader, RawBody
+
+_PATIENCE: Final = 20.0  # seconds for one page's questions together
+
+
+class Store(Protocol):
+    """Records as lines of JSON (docs/record.md), read-only. Opened for one page, closed after it.
+
+    Raises (every method):
+        StoreProblem: it cannot be read, or took too long; the message says what to do.
+        SealProblem: it is sealed, and cannot be opened.
+    """
+
+    def listed(
+        self,
+        query: Query = ...,
+        limit: int = ...,
+        *,
+        before_seq: int | None = ...,
+        after_seq: int | None = ...,
+        bodies: int = ...,
+    ) -> list[bytes]:
+        """Newest first, or with `after_seq` what came next; without bodies where they are larger than `bodies`."""
+        ...
+
+    def facets(self, query: Query, upto: int) -> Facets:
+        """What the newest so many have in common."""
+        ...
+
+    def head(self, id_hex: str) -> bytes | None:
+        """One exchange without its bodies; None where there is none."""
+        ...
+
+    def find(self, given: str) -> list[bytes]:
+        """The exchange, or the exchanges of the thread, of this id."""
+        ...
+
+    def raw(self, id_hex: str, which: str) -> RawBody:
+        """The exact bytes of a request or a response."""
+        ...
+
+    def problem_of(self, seq: int) -> str | None:
+        """Why this record is not what was recorded; None when it is."""
+        ...
+
+    def last_seq(self) -> int:
+        """The newest; 0 where there is none."""
+        ...
+
+    def close(self) -> None: ...
+
+
+type OpenStore = Callable[[], Store]
+
+
+def sqlite_store(settings: Settings) -> OpenStore:
+    """How audit.db is opened, for each page anew: it may be moved away and begun again meanwhile."""
+    return lambda: AuditReader(settings.data_dir, settings.storage.seal, _PATIENCE)
