@@ -30,7 +30,9 @@ _HEAD_BYTES = 2048
 """What a head takes beside what it says, at the least: a stranger's head of ten bytes is remembered, too."""
 
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
-_NEVER = frozenset({b"cookie", b"proxy-authorization"})
+_NEVER = frozenset({b"cookie", b"proxy-authorization", b"x-original-url", b"x-rewrite-url"})
+"""The last two are a path beside the path, which some servers take instead: only one of them was judged."""
+
 _HOP_BY_HOP = frozenset({b"connection", b"proxy-connection", b"keep-alive", b"te", b"trailer", b"upgrade"})
 
 

@@ -10,13 +10,16 @@ SECRET_FIELDS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-
 """The fields in which a key or token can stand, in lower case."""
 
 CREDENTIAL_FIELDS = SECRET_FIELDS | {
+    b"openai-organization",
+    b"openai-project",
     b"x-goog-user-project",
     b"x-amz-date",
     b"x-amz-security-token",
     b"x-amz-content-sha256",
 }
-"""Every field that a credential sets. All of them are taken off a request before one is put on: the session token of a
-caller's own must not stand beside our signature."""
+"""Every field that a credential sets, or that says whose bill and rights its calls are on. All of them are taken off a
+request before one is put on: the session token of a caller's own must not stand beside our signature, and one that
+names another organization than the key's would be answered 401, as if the key were bad."""
 
 _PRINTABLE = frozenset(string.ascii_letters + string.digits + string.punctuation)
 

@@ -27,6 +27,9 @@ _ONCE: Final = frozenset(
     }
 )
 _IDENTITY: Final = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
+_OTHER_METHOD: Final = frozenset({b"x-http-method-override", b"x-http-method", b"x-method-override"})
+"""A method beside the method: servers that obey it (Google's do) would do something else than was judged."""
+
 FOR_ALL: Final = frozenset(
     {b"content-type", b"content-encoding", b"content-length", b"content-language", b"host", b"accept", b"cache-control"}
 )
@@ -88,6 +91,8 @@ def fields_problem(
             return "media_type_not_supported"
         if low == b"trailer":
             return "trailers_not_supported"
+        if low in _OTHER_METHOD:
+            return "bad_header"
     if upgrade and b"upgrade" in connection:
         if upgrade == b"websocket":
             return "websocket_not_supported"

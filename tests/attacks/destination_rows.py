@@ -48,6 +48,10 @@ ROWS: tuple[Row, ...] = (
         Row("E11", name, post(line=f"POST {target} HTTP/1.1"), codes=_ABSOLUTE, recorded=False)
         for name, target in _TRICKS.items()
     ),
+    *(
+        Row("E17", name, post(GOOD, f"{name}: /v1/files"), (200,), body=GOOD, absent=(b"/v1/files",))
+        for name in ("X-Original-URL", "X-Rewrite-URL")
+    ),
     Row("E11", "Host with userinfo", post(host=b"api.openai.com@evil.test"), (200, 400), absent=(b"evil.test",)),
     Row("E12", "CONNECT", post(b"", line="CONNECT api.openai.com:443 HTTP/1.1"), (400, 403, 405),
         ("connect_not_allowed",)),

@@ -115,6 +115,10 @@ ROWS: tuple[Row, ...] = (
             ("method_not_allowed", "path_not_allowed", "operation_not_allowed", "bad_path", "absolute_form"))
         for name, (line, statuses) in _METHODS.items()
     ),
+    *(
+        Row("F11", name, post(GOOD, f"{name}: DELETE"), codes=("bad_header",))
+        for name in ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override")
+    ),
     Row("F11", "lower-case post", post(line="post /v1/chat/completions HTTP/1.1"), (405,), ("method_not_allowed",)),
     Row("F12", "a second request without identity", post() + post(auth=""), (200,), body=GOOD, after=(401,)),
     Row("F12", "a second request of another path", post() + post(line="POST /v1/files HTTP/1.1"), (200,), body=GOOD,

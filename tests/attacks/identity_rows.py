@@ -62,6 +62,11 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("D9", "own API keys beside", post(GOOD, "x-api-key: sk-stray-canary", "api-key: sk-stray-canary"), (200,),
         body=GOOD, absent=(b"sk-stray-canary",)),
+    *(
+        Row("D9", f"{name} beside our key", post(GOOD, f"{name}: canary-of-ann"), (200,), body=GOOD,
+            absent=(b"canary-of-ann",))
+        for name in ("OpenAI-Organization", "OpenAI-Project", "X-Goog-User-Project")
+    ),
     Row("D11", "token in the query", post(auth="", line="POST /v1/chat/completions?access_token=TOKEN HTTP/1.1"),
         (401,), ("missing_identity",)),
     Row("D11", "token in a cookie", post(GOOD, "Cookie: token=TOKEN", auth=""), (401,), ("missing_identity",)),
