@@ -8,6 +8,7 @@ from typing import Final
 
 from mitmproxy import flow as mitmproxy_flow
 from mitmproxy import http
+from mitmproxy.connection import Client
 
 from addons.flows import Destination, OpenExchange, OpenExchanges
 from addons.heads import Head, bare_head
@@ -38,8 +39,14 @@ _STATUS: Final[Mapping[Observed, int]] = {"unreachable": 502, "upstream_cut": 50
 """What a caller got when the provider sent no head."""
 
 
-_MODES: Final = {"express": "reverse", "checkpoint": "reverse", "regular": "forward"}
+_MODES: Final = {"express": "reverse", "checkpoint": "reverse", "regular": "forward", "diverted": "transparent"}
 """RECORD.md's words for mitmproxy's names of proxy modes, where they differ."""
+
+
+def mode_of(client: Client) -> str:
+    """How a connection came in, in RECORD.md's words."""
+    name = client.proxy_mode.type_name
+    return _MODES.get(name, name)
 
 
 class ExchangeCloser:
@@ -73,7 +80,6 @@ class ExchangeCloser:
 
     def _intent(self, flow: http.HTTPFlow, seen: OpenExchange, body: bytes | None) -> Intent:
         call, decision, peer = seen.call, seen.decision, flow.client_conn.peername
-        mode = flow.client_conn.proxy_mode.type_name
         head = seen.head_in or _unread(flow)
         destination = head.destination
         denied = decision if type(decision) is Deny else None
@@ -95,7 +101,7 @@ class ExchangeCloser:
             seen.credential,
             peer[0] if peer else None,
             agent,
-            _MODES.get(mode, mode),
+            mode_of(flow.client_conn),
             "deny" if denied else "allow",
             denied.code if denied else None,
             decision.rule,

@@ -13,7 +13,7 @@ import uuid_utils
 from mitmproxy import http
 
 from addons.certificates import chain_of
-from addons.closing import ExchangeCloser
+from addons.closing import ExchangeCloser, mode_of
 from addons.flows import Destination, OpenExchange, OpenExchanges
 from addons.heads import bare_head
 from addons.listeners import IssuersByListener, issuers_at
@@ -112,6 +112,14 @@ class TunnelGate:
         except Exception:
             log.exception("A CONNECT could not be judged: refused.")
             self._refuse(tunnel, Deny("checkpoint_error"))
+        return tunnel
+
+    def diverted(self, flow: http.HTTPFlow) -> OpenTunnel:
+        data = flow.request.data
+        tunnel = OpenTunnel(
+            flow, uuid_utils.uuid7().bytes, time.time_ns() // 1000, data.host, data.port, self._hosts.of(data.host)
+        )
+        tunnel.principal = self._local_user
         return tunnel
 
     async def _judge(self, tunnel: OpenTunnel, fault: str | None) -> None:
@@ -244,7 +252,7 @@ class TunnelGate:
             principal=tunnel.principal,
             address=peer[0] if peer else None,
             user_agent=agent[:_SHOWN] if agent else None,
-            mode=tunnel.flow.client_conn.proxy_mode.type_name,
+            mode=mode_of(tunnel.flow.client_conn),
             host=tunnel.host,
             port=tunnel.port,
             name=name[:_SHOWN] if name else None,

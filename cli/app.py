@@ -26,6 +26,7 @@ from cli import (
     run,
     seal,
     search,
+    setup,
     show,
     status,
     tail,
@@ -129,6 +130,7 @@ app.command(rich_help_panel=ADMINISTER)(retain.retain)
 app.command(rich_help_panel=ADMINISTER)(access.access)
 app.command(rich_help_panel=ADMINISTER)(doctor.doctor)
 app.add_typer(ca.app, name="ca", rich_help_panel=ADMINISTER)
+app.add_typer(setup.app, name="setup", rich_help_panel=ADMINISTER)
 app.add_typer(db.app, name="db", rich_help_panel=ADMINISTER)
 app.add_typer(seal.app, name="seal", rich_help_panel=ADMINISTER)
 app.add_typer(token.app, name="token", rich_help_panel=ADMINISTER)

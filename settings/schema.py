@@ -85,7 +85,7 @@ class Listener(_Section):
     """One way in. `issuers` are the names of those whose identity counts here; none named means all."""
 
     address: Address
-    mode: Literal["reverse", "forward"] = "reverse"
+    mode: Literal["reverse", "forward", "transparent"] = "reverse"
     issuers: tuple[str, ...] | None = None
     tls: ListenerTls | None = None
 
@@ -366,6 +366,8 @@ class Settings(_Section):
             if n not in self.providers
         ]
         for i, listener in enumerate(self.listen):
+            if listener.mode == "transparent" and listener.tls is not None:
+                problems.append(f"listen[{i}].tls: transparent callers do not know that we are there. Take it out")
             problems += [
                 f"listen[{i}].issuers names {n}, which is not under identity.issuers"
                 for n in listener.issuers or ()

@@ -1,6 +1,6 @@
-"""The first bytes of a connection on a forward listener: a head, then a ClientHello, bounded and timed.
+"""The first bytes of a connection: a head, a ClientHello, or one after the other, bounded and timed.
 
-Until a head is whole a connection costs one small object: no task, no layer, no thread. So many can say nothing.
+Until they are whole a connection costs one small object: no task, no layer, no thread. So many can say nothing.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from typing import Final
 
 from lanes.express.head import HeadProblem, RequestHead, parse_request
 from lanes.express.limits import Limits
-from lanes.mitm.hello import LARGEST, Hello, read_hello
+from lanes.mitm.hello import LARGEST, Hello, NotTls, read_hello
 
 _SHUTDOWN: Final = 5.0  # seconds for a caller to say goodbye in TLS
 
@@ -21,10 +21,9 @@ class Gone(Exception):  # noqa: N818 - it is what happened
 
 
 class Knock(asyncio.Protocol):
-    """Holds what came, until it is known who takes the connection over.
+    """Holds what came, until it is known who takes the connection over. What is waited for, subclasses say.
 
-    `arrived` is called once when the connection is there, `headed` once when its head is: with the head, or with the
-    code of what is wrong with it. `left` is called once when the caller is gone before that.
+    `arrived` is called once when the connection is there; `left` when it is gone, unless somebody took it over.
     """
 
     def __init__(
@@ -33,16 +32,14 @@ class Knock(asyncio.Protocol):
         now: float,
         *,
         arrived: Callable[["Knock"], None],
-        headed: Callable[["Knock", RequestHead | str], None],
         left: Callable[["Knock"], None],
     ) -> None:
         self._limits = limits
-        self._arrived, self._headed, self._left = arrived, headed, left
+        self._arrived, self._left = arrived, left
         self.since = now
         self.transport: asyncio.Transport
         self.data = bytearray()
-        self.head_end = 0  # where in `data` what follows the head begins
-        self.is_headed = False
+        self.is_ready = False  # the first of what is waited for is here, and was told
         self.is_gone = False
         self._woken: asyncio.Future[None] | None = None
 
@@ -55,7 +52,7 @@ class Knock(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.data += data
-        if self.is_headed:
+        if self.is_ready:
             if len(self.data) > LARGEST:
                 self.transport.pause_reading()
             self._wake()
@@ -72,40 +69,22 @@ class Knock(asyncio.Protocol):
         self._left(self)
         self._wake()
 
-    # -- the head -----------------------------------------------------------------------------------------------------
+    # -- the first of it ----------------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        limits, data = self._limits, self.data
-        while data.startswith((b"\r", b"\n")):
-            del data[:1]  # empty lines before a request (RFC 9112 §2.2)
-        if not data:
-            return
-        end = data.find(b"\r\n\r\n", 0, limits.head_bytes + 4)
-        if end < 0:
-            lines = data.count(b"\n")
-            if len(data) > limits.head_bytes or lines > limits.head_fields:
-                self._tell("headers_too_large")
-            elif lines != data.count(b"\r\n") or not 0x20 < data[0] < 0x7F:
-                self._tell("bad_request")
-            return
-        try:
-            head = parse_request(bytes(data[:end]), limits.head_fields)
-        except HeadProblem as problem:
-            self._tell(problem.code)
-            return
-        self.head_end = end + 4
-        self._tell(head)
+        """Is it here?"""
+        raise NotImplementedError
 
-    def _tell(self, found: RequestHead | str) -> None:
-        self.is_headed = True
-        self._headed(self, found)
+    def _is_late(self) -> None:
+        """Some of it is here, and the rest did not come in time."""
+        self.transport.abort()
 
     def sweep(self, now: float) -> None:
-        """Closes a connection whose head did not come in time; with an answer where one was begun."""
-        if self.is_headed or self.is_gone:
+        """Closes a connection whose first bytes did not come in time."""
+        if self.is_ready or self.is_gone:
             return
         if self.data and now - self.since > self._limits.head_seconds:
-            self._tell("header_timeout")
+            self._is_late()
         elif now - self.since > min(self._limits.head_seconds, self._limits.keep_alive_seconds):
             self.transport.abort()
 
@@ -192,3 +171,80 @@ class Knock(asyncio.Protocol):
             data = data[count:]
         self.transport.resume_reading()
         await waiter
+
+
+class HeadKnock(Knock):
+    """Waits for the head of a request. `ready` is told it, or the code of what is wrong with it."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        now: float,
+        *,
+        arrived: Callable[[Knock], None],
+        ready: Callable[["HeadKnock", RequestHead | str], None],
+        left: Callable[[Knock], None],
+    ) -> None:
+        super().__init__(limits, now, arrived=arrived, left=left)
+        self._ready = ready
+        self.head_end = 0  # where in `data` what follows the head begins
+
+    def _look(self) -> None:
+        limits, data = self._limits, self.data
+        while data.startswith((b"\r", b"\n")):
+            del data[:1]  # empty lines before a request (RFC 9112 §2.2)
+        if not data:
+            return
+        end = data.find(b"\r\n\r\n", 0, limits.head_bytes + 4)
+        if end < 0:
+            lines = data.count(b"\n")
+            if len(data) > limits.head_bytes or lines > limits.head_fields:
+                self._tell("headers_too_large")
+            elif lines != data.count(b"\r\n") or not 0x20 < data[0] < 0x7F:
+                self._tell("bad_request")
+            return
+        try:
+            head = parse_request(bytes(data[:end]), limits.head_fields)
+        except HeadProblem as problem:
+            self._tell(problem.code)
+            return
+        self.head_end = end + 4
+        self._tell(head)
+
+    def _is_late(self) -> None:
+        self._tell("header_timeout")
+
+    def _tell(self, found: RequestHead | str) -> None:
+        self.is_ready = True
+        self._ready(self, found)
+
+
+class HelloKnock(Knock):
+    """Waits for a ClientHello. `ready` is told it; None: something else came."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        now: float,
+        *,
+        arrived: Callable[[Knock], None],
+        ready: Callable[["HelloKnock", Hello | None], None],
+        left: Callable[[Knock], None],
+    ) -> None:
+        super().__init__(limits, now, arrived=arrived, left=left)
+        self._ready = ready
+        self._wanted = 5  # bytes, before it is worth looking again
+
+    def _look(self) -> None:
+        if len(self.data) < self._wanted and self.data.startswith(b"\x16"):
+            return
+        try:
+            found = read_hello(bytes(self.data))
+        except NotTls:
+            found = None
+        else:
+            if found is None:
+                self._wanted = len(self.data) + 1
+                return
+        self.is_ready = True
+        self._ready(self, found)

@@ -38,6 +38,7 @@ class MitmLane:
         self._handlers: set[CheckpointHandler] = set()
         self._passing: set[Passing] = set()
         self.knocks: set[Knock] = set()
+        self.our_ends: set[tuple[str, int]] = set()  # of connections that pass: one that comes from there is a loop
         self._ticker: asyncio.TimerHandle | None = None
 
     # -- the second line --------------------------------------------------------------------------------------------

@@ -30,6 +30,10 @@ class Tunnels(Protocol):
         """Of a flow whose request is the CONNECT: may it pass, and is it read? Who it is, too. `fault` is a code: what
         is wrong with its framing. Host and port are the request's, empty when its target is none."""
 
+    def diverted(self, flow: http.HTTPFlow) -> Tunnel:
+        """Of a connection that was meant for somebody else and brought here: may it pass, and is it read? Its host is
+        the request's: the name in TLS, or the address. Who calls is for its requests to say."""
+
     def refuse(self, tunnel: Tunnel, code: str, reason: str) -> http.Response:
         """It may not pass after all; recorded."""
 
