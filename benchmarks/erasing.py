@@ -17,8 +17,9 @@ from rich.table import Table
 
 from benchmarks.search import build, words
 from storage.sqlite.driver import audit_path
+from storage.sqlite.due import Keeping, Limit
 from storage.sqlite.erasing import Erasure
-from storage.sqlite.retention import Keeping, Let, Limit
+from storage.sqlite.retention import Let
 from storage.sqlite.tombstones import Order
 from storage.sqlite.writing import AuditWriter
 

@@ -9,7 +9,8 @@ from typing import Final
 import uuid_utils
 
 from storage.problem import StoreProblem
-from storage.sqlite.retention import Keeping, Let
+from storage.sqlite.due import Keeping
+from storage.sqlite.retention import Let
 from storage.sqlite.sweeping import Step
 from storage.sqlite.tombstones import Order
 from storage.sqlite.writing import AuditWriter

@@ -11,10 +11,11 @@ from typing import Any, Final
 from storage.commands import Command, Commands, commands_path
 from storage.problem import StoreProblem
 from storage.sqlite.driver import audit_path
+from storage.sqlite.due import Keeping
 from storage.sqlite.erasing import Erasure
 from storage.sqlite.holds import Holds, add_hold, remove_hold
 from storage.sqlite.people import Who, identities_of
-from storage.sqlite.retention import Keeping, Let
+from storage.sqlite.retention import Let
 from storage.sqlite.sweeping import Step
 from storage.sqlite.transaction import transaction
 from storage.sqlite.writing import AuditWriter

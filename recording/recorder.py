@@ -31,7 +31,8 @@ from storage.sealing.master import MasterKeys
 from storage.sealing.vault import Vault, masters_for_writing
 from storage.sqlite.damage import is_damage
 from storage.sqlite.driver import StoreProblem, audit_path
-from storage.sqlite.retention import Keeping, keeping_from
+from storage.sqlite.due import Keeping
+from storage.sqlite.retention import keeping_from
 from storage.sqlite.tombstones import NODE as TOMBSTONES
 from storage.sqlite.writing import AuditWriter
 

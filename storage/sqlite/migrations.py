@@ -6,6 +6,7 @@ from sqlite_utils import Database, Migrations
 
 from storage.sqlite.breaks import m004_breaks
 from storage.sqlite.coverage import m008_coverage
+from storage.sqlite.due import m009_due
 from storage.sqlite.pruning import m007_retention
 from storage.sqlite.readable import m003_readable
 from storage.sqlite.sealed_rows import m006_sealed
@@ -14,7 +15,7 @@ from storage.sqlite.tombstones import m005_erasable
 
 migrations: Final = Migrations("audit")
 
-SCHEMA_VERSION: Final = 8
+SCHEMA_VERSION: Final = 9
 """What this code can read and write: the number of the last step below."""
 
 
@@ -127,3 +128,4 @@ migrations()(m005_erasable)
 migrations()(m006_sealed)
 migrations()(m007_retention)
 migrations()(m008_coverage)
+migrations()(m009_due)

@@ -82,10 +82,11 @@ class Ranges:
         """Let the range that ends before this exchange grow, or begin one."""
         execute = self._connection.execute
         before = execute(
-            "select first, node, numbers from pruned where last = ? and tombstone = ?", (gone.seq - 1, self._tombstone)
+            "select first, last, node, tombstone, numbers from pruned where first < ? order by first desc limit 1",
+            (gone.seq,),
         ).fetchone()
-        if before is not None and before[1] == gone.node:
-            numbers = json.loads(before[2])
+        if before is not None and before[1:4] == (gone.seq - 1, gone.node, self._tombstone):
+            numbers = json.loads(before[4])
             _count(numbers, gone)
             execute(
                 "update pruned set last = ?, hash = ?, numbers = ? where first = ?",

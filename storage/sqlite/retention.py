@@ -6,14 +6,16 @@ the ranges it leaves (storage.sqlite.pruning), and by a tombstone at the run's b
 
 import sqlite3
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final
 
 from settings.schema import Keep, Rule
 from storage.sealing.content import of_exchange
 from storage.sealing.vault import Locked, Vault
 from storage.sqlite.bodies import BodyReader
+from storage.sqlite.due import PAGE, Keeping, Limit, due_by_age, due_by_size
 from storage.sqlite.holds import Holds
 from storage.sqlite.pruning import EXPIRE, EXPIRED, PRUNE, PRUNED, Gone, Ranges, digest_of
 from storage.sqlite.search_index import SearchIndex
@@ -23,30 +25,9 @@ from storage.sqlite.tombstones import Order, Tombstones
 from storage.sqlite.transaction import transaction
 
 _BUDGET: Final = 0.010  # seconds in one transaction, its commit not counted
-_PAGE: Final = 2000  # exchanges looked for at a time
 _PAGES: Final = 50  # of the file, given back in one transaction
 _ROOM: Final = 0.95  # of storage.keep.bytes, down to which is made room
 _ROUNDS: Final = 5  # of making room: what an exchange takes is an estimate
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """How long, in microseconds, and how much, in bytes; None is for ever, and any amount."""
-
-    age: int | None = None
-    bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Keeping:
-    """How long what is kept. `rules`: by the name of the rule that decided, in place of the general age."""
-
-    general: Limit = Limit()
-    raw: int | None = None  # microseconds
-    rules: Mapping[str, Limit] = field(default_factory=dict)
-
-    def is_for_ever(self) -> bool:
-        return self == Keeping()
 
 
 def keeping_from(keep: Keep, rules: Iterable[Rule]) -> Keeping:
@@ -105,10 +86,12 @@ class Retention:
         self._end_earlier(order)
         holds = Holds(self._connection)
         run = _Run(order, holds, let)
-        yield from self._by_age(keeping, now, run)
+        for why, due in due_by_age(self._connection, keeping, now):
+            yield from self._prune(due, why, run)
         for rule, limit in keeping.rules.items():
             if limit.bytes is not None:
-                yield from self._prune(self._beyond(rule, limit.bytes), f"rules.{rule}.keep.bytes", run)
+                due = yield from due_by_size(self._connection, rule, limit.bytes)
+                yield from self._prune(due, f"rules.{rule}.keep.bytes", run)
         if keeping.general.bytes is not None:
             yield from self._make_room(keeping.general.bytes, run)
         if keeping.raw is not None:
@@ -116,32 +99,6 @@ class Retention:
         yield from self._sweeper.sweep()
         self._end(run)
         yield from self._give_back()
-
-    # -- which --------------------------------------------------------------------------------------------------------
-
-    def _by_age(self, keeping: Keeping, now: int, run: "_Run") -> Iterator[Step]:
-        own = [rule for rule, limit in keeping.rules.items() if limit.age is not None]
-        for rule in own:
-            age = keeping.rules[rule].age
-            assert age is not None
-            yield from self._prune(self._older("e.rule = ?", (rule,), now - age), f"rules.{rule}.keep.days", run)
-        if keeping.general.age is not None:
-            others = f"(e.rule is null or e.rule not in ({', '.join('?' * len(own))}))"
-            yield from self._prune(self._older(others, own, now - keeping.general.age), "storage.keep.days", run)
-
-    def _older(self, which: str, values: Sequence[object], before: int) -> list[int]:
-        asked = f"select seq from exchange e where e.started_at < ? and {which} order by seq"  # noqa: S608 - SQL of our own
-        return [row[0] for row in self._connection.execute(asked, (before, *values))]
-
-    def _beyond(self, rule: str, limit: int) -> list[int]:
-        """Of this rule's exchanges, those before the newest so many bytes of bodies on the wire."""
-        room, due = limit, list[int]()
-        asked = "select seq, request_bytes + response_bytes from exchange where rule = ? order by seq desc"
-        for seq, size in self._connection.execute(asked, (rule,)):
-            room -= size
-            if room < 0:
-                due.append(seq)
-        return due[::-1]
 
     def _make_room(self, limit: int, run: "_Run") -> Iterator[Step]:
         for _ in range(_ROUNDS):
@@ -153,7 +110,7 @@ class Retention:
             asked = "select seq from exchange order by seq limit ?"
             due = [row[0] for row in self._connection.execute(asked, (wanted + run.let.held,))]
             before = run.let.exchanges
-            yield from self._prune(due, "storage.keep.bytes", run)
+            yield from self._prune(iter(due), "storage.keep.bytes", run)
             yield from self._sweeper.sweep()
             if self._used() > limit:  # the index keeps what goes until its pages are written anew
                 more = self._index.settle(_PAGES, begin=True)
@@ -172,9 +129,9 @@ class Retention:
 
     # -- exchanges ----------------------------------------------------------------------------------------------------
 
-    def _prune(self, due: Sequence[int], why: str, run: "_Run") -> Iterator[Step]:
-        for page in range(0, len(due), _PAGE):
-            seqs = due[page : page + _PAGE]
+    def _prune(self, due: Iterator[int], why: str, run: "_Run") -> Iterator[Step]:
+        total = 0
+        while seqs := sorted(islice(due, PAGE)):  # so that what is gone makes few ranges
             if old := self._index.without_texts(seqs):
                 with transaction(self._connection):
                     self._index.remove_by_vocabulary(old)
@@ -187,7 +144,8 @@ class Retention:
                         done += 1
                         if time.monotonic() >= until:
                             break
-                yield f"exchanges ({why})", page + done, len(due)
+                yield f"exchanges ({why})", total + done, 0
+            total += len(seqs)
 
     def _prune_one(self, seq: int, why: str, run: "_Run") -> None:
         execute = self._connection.execute
@@ -220,7 +178,7 @@ class Retention:
     def _expire(self, before: int, run: "_Run") -> Iterator[Step]:
         """The exact bytes of what is older; the objects that were made of them stay."""
         after = 0
-        while page := self._connection.execute(_RAW_KEPT, (after, _PAGE)).fetchall():
+        while page := self._connection.execute(_RAW_KEPT, (after, PAGE)).fetchall():
             due = [row for row in page if row[1] < before]
             done = 0
             while done < len(due):
@@ -259,15 +217,14 @@ class Retention:
 
     def _end_earlier(self, order: Order) -> None:
         """A run that was interrupted: its ranges stand, and get the tombstone they lack."""
-        for kind, ended in ((PRUNE, PRUNED), (EXPIRE, EXPIRED)):
-            for (number,) in self._connection.execute(_UNENDED, (kind, ended)).fetchall():
-                with transaction(self._connection):
-                    self._tombstones.add(ended, order, self._detail(kind, number))
+        with transaction(self._connection):  # all at once: so what lacks one is newer than all that have one
+            for number, kind in self._connection.execute(_UNENDED).fetchall():
+                self._tombstones.add(_ENDS[kind], order, self._detail(kind, number))
 
     def _end(self, run: "_Run") -> None:
         with transaction(self._connection):
             for (kind, _), number in run.numbers.items():
-                self._tombstones.add({PRUNE: PRUNED, EXPIRE: EXPIRED}[kind], run.order, self._detail(kind, number))
+                self._tombstones.add(_ENDS[kind], run.order, self._detail(kind, number))
 
     def _detail(self, kind: str, number: int) -> dict[str, Any]:
         if kind == EXPIRE:
@@ -324,7 +281,8 @@ _EXACT: Final = """
     select e.id, b.request, r.content from exchange e join body b on b.seq = e.seq
     left join raw_reply r on r.seq = e.seq where e.seq = ? and b.raw = 'kept'
 """
+_ENDS: Final = {PRUNE: PRUNED, EXPIRE: EXPIRED}
 _UNENDED: Final = """
-    select id from tombstone t where kind = ? and not exists
-    (select 1 from tombstone e where e.kind = ? and json_extract(e.detail, '$.of') = t.id)
+    select id, kind from tombstone where kind in ('prune', 'expire')
+    and id > (select coalesce(max(id), 0) from tombstone where kind in ('pruned', 'expired')) order by id
 """

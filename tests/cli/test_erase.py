@@ -135,8 +135,9 @@ def test_a_record_of_an_older_schema_is_brought_up_to_date_first(desk: Desk) -> 
     record = sqlite3.connect(desk.data_dir / "audit.db", isolation_level=None)
     record.execute("drop table pruned")
     record.execute("drop table unswept")
-    record.execute("drop index body_raw_kept")
-    record.execute("delete from _sqlite_migrations where name = 'm007_retention'")
+    for index in ("body_raw_kept", "exchange_rule", "tombstone_kind"):
+        record.execute(f"drop index {index}")
+    record.execute("delete from _sqlite_migrations where name in ('m007_retention', 'm009_due')")
     record.execute("pragma user_version=6")
     record.close()
     assert "Start this one once" in desk.sekisho("search", "canary4711").stderr

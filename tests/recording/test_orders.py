@@ -17,7 +17,7 @@ from recording.recorder import Recorder
 from storage.commands import Commands, commands_path
 from storage.journal.files import journal_files
 from storage.journal.writing import Journal
-from storage.sqlite.retention import Keeping, Limit
+from storage.sqlite.due import Keeping, Limit
 from storage.sqlite.verifying import verify
 from tests.recording.test_recorder import BODY, STREAM, closing, exchange, intent, new_id, records, settle
 

@@ -1,5 +1,6 @@
 """What is old or too much goes by itself, in short steps; what is gone is named, and the chain holds over it."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,10 +14,11 @@ from exchange.record import Record
 from settings.schema import Keep, Rule
 from storage.heads import Head
 from storage.sqlite.driver import audit_path
+from storage.sqlite.due import Keeping, Limit
 from storage.sqlite.holds import add_hold
 from storage.sqlite.people import Who
 from storage.sqlite.reading import AuditReader
-from storage.sqlite.retention import Keeping, Let, Limit, keeping_from
+from storage.sqlite.retention import Let, keeping_from
 from storage.sqlite.tombstones import NODE, Order, Tombstones
 from storage.sqlite.transaction import transaction
 from storage.sqlite.verifying import Verdict, verify
@@ -88,7 +90,7 @@ def test_a_rule_may_keep_longer_or_shorter_than_the_rest(tmp_path: Path, writer:
 
 
 def test_of_a_rule_the_newest_bytes_are_kept(writer: AuditWriter) -> None:
-    writer.store([aged(i, "x", rule="r", request_bytes=60, response_bytes=40) for i in range(10)], [])
+    writer.store([aged(10 - i, "x", rule="r", request_bytes=60, response_bytes=40) for i in range(10)], [])
     writer.store([aged(50, "x", rule="other", request_bytes=10_000, response_bytes=0)], [])
     retain(writer, Keeping(rules={"r": Limit(bytes=350)}))
 
@@ -283,6 +285,45 @@ def test_nothing_that_is_due_leaves_no_trace(writer: AuditWriter) -> None:
     retain(writer, days(30, raw=30 * DAY))
 
     assert writer.connection.execute("select count(*) from tombstone").fetchone() == (0,)
+
+
+def work_of(writer: AuditWriter, keeping: Keeping, uid: str) -> int:
+    """How much SQLite does for a run, in tens of its machine's instructions."""
+    done = 0
+
+    def count() -> int:
+        nonlocal done
+        done += 1
+        return 0
+
+    writer.connection.set_progress_handler(count, 10)
+    retain(writer, keeping, order=replace(ORDER, uid=uid))
+    writer.connection.set_progress_handler(None, 0)
+    return done
+
+
+def test_what_is_kept_is_not_gone_through_to_find_what_is_due(writer: AuditWriter) -> None:
+    keeping = days(30, rules={"short": Limit(3 * DAY), "long": Limit(365 * DAY)})
+    kept = [aged(1, "short", rule="short"), aged(5, "x"), aged(40, "long", rule="long")]
+    writer.store(kept, [])
+    few = work_of(writer, keeping, "few")
+    for _ in range(10):
+        writer.store([replace(one, seen=replace(one.seen, id=os.urandom(16).hex())) for one in kept * 20], [])
+    many = work_of(writer, keeping, "many")
+
+    assert many <= 2 * few, "what is kept has grown six hundred times"
+
+
+def test_ranges_apart_cost_no_more_the_more_there_are(writer: AuditWriter) -> None:
+    def one_in_two(count: int) -> int:
+        writer.store([aged(40, "x", rule=rule) for rule in ("short", "long") * count], [])
+        return work_of(writer, Keeping(rules={"short": Limit(3 * DAY)}), str(count))
+
+    one_in_two(30)
+    few, many = one_in_two(30), one_in_two(300)
+
+    assert len(seqs(writer)) == 360
+    assert many < 15 * few, "ten times as many"
 
 
 def test_every_step_ends_within_its_time_whatever_it_takes(
