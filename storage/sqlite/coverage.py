@@ -4,7 +4,7 @@ No part of the chain: it is no exchange, and nothing that was said is in it.
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,9 +12,13 @@ from sqlite_utils import Database
 
 from exchange.record import iso
 from storage.journal.rows import Unread
+from storage.sqlite.holds import Holds
+from storage.sqlite.transaction import transaction
 
 AGREED: Final = frozenset({"passed"})
 """Reasons that nobody need look into: the settings say that these hosts pass."""
+
+_AT_ONCE: Final = 500  # rows in one transaction
 
 
 def m008_coverage(db: Database) -> None:
@@ -42,9 +46,13 @@ def m008_coverage(db: Database) -> None:
     db.execute("create index coverage_started_at on coverage (started_at)")
 
 
-def write_unread(connection: sqlite3.Connection, rows: Iterable[tuple[str, Unread]]) -> None:
+def write_unread(connection: sqlite3.Connection, rows: Sequence[tuple[str, Unread]]) -> None:
     """Keep these, (id, row) each, within the caller's transaction. Of one connection the last row counts; storing a
     row again changes nothing."""
+    connection.executemany(  # whoever asks for a person finds these, too
+        "insert or ignore into identity values (?, ?, ?)",
+        [(who.issuer, who.subject, who.email or "") for _, row in rows if (who := row.principal) is not None],
+    )
     connection.executemany(
         f"insert into coverage values ({', '.join('?' * 20)}) on conflict (id) do update set "  # noqa: S608 - marks
         "ended_at = excluded.ended_at, sent = excluded.sent, received = excluded.received "
@@ -60,6 +68,28 @@ def write_unread(connection: sqlite3.Connection, rows: Iterable[tuple[str, Unrea
             for id_, row in rows
         ],
     )  # fmt: skip
+
+
+def forget_unread(
+    connection: sqlite3.Connection, *, before: int | None = None, person: tuple[str, str] | None = None
+) -> Iterator[int]:
+    """Let go of connections begun before then (microseconds since 1970), or of this person's (issuer, subject), but for
+    whoever a hold is on; yields after each commit, how many are gone.
+
+    Raises:
+        sqlite3.Error: a step cannot be made; nothing of it was.
+    """
+    holds = Holds(connection)
+    which, values = ("started_at < ?", (before,)) if person is None else ("issuer = ? and subject = ?", person)
+    asked = f"select rowid, issuer, subject from coverage where {which} and rowid > ? order by rowid limit {_AT_ONCE}"  # noqa: S608 - SQL of our own
+    last = gone = 0
+    while rows := connection.execute(asked, (*values, last)).fetchall():
+        last = rows[-1][0]
+        due = [(row,) for row, issuer, subject in rows if issuer is None or holds.on(issuer, subject, None) is None]
+        with transaction(connection):
+            connection.executemany("delete from coverage where rowid = ?", due)
+        gone += len(due)
+        yield gone
 
 
 @dataclass(slots=True)

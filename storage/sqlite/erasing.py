@@ -16,6 +16,7 @@ from typing import Final
 from storage.sealing.content import of_exchange
 from storage.sealing.vault import Locked, Vault
 from storage.sqlite.bodies import BodyReader
+from storage.sqlite.coverage import forget_unread
 from storage.sqlite.erased_columns import erase_columns
 from storage.sqlite.holds import Holds
 from storage.sqlite.search_index import SearchIndex
@@ -94,6 +95,9 @@ class Eraser:
             yield from self._old_index(erasure, seqs)
             yield from self._contents(erasure, seqs, number)
             yield from self._chunks(erasure)
+            for pair in erasure.pairs:
+                for gone in forget_unread(self._connection, person=pair):
+                    yield "connections", gone, gone
             self._people(erasure.pairs)
             self._keys(erasure, keys)
             yield from self.settle()

@@ -15,6 +15,7 @@ from settings.schema import Keep, Rule
 from storage.sealing.content import of_exchange
 from storage.sealing.vault import Locked, Vault
 from storage.sqlite.bodies import BodyReader
+from storage.sqlite.coverage import forget_unread
 from storage.sqlite.due import PAGE, Keeping, Limit, due_by_age, due_by_size
 from storage.sqlite.holds import Holds
 from storage.sqlite.pruning import EXPIRE, EXPIRED, PRUNE, PRUNED, Gone, Ranges, digest_of
@@ -94,6 +95,9 @@ class Retention:
                 yield from self._prune(due, f"rules.{rule}.keep.bytes", run)
         if keeping.general.bytes is not None:
             yield from self._make_room(keeping.general.bytes, run)
+        if keeping.general.age is not None:
+            for gone in forget_unread(self._connection, before=now - keeping.general.age):
+                yield "connections", gone, gone
         if keeping.raw is not None:
             yield from self._expire(now - keeping.raw, run)
         yield from self._sweeper.sweep()

@@ -112,7 +112,8 @@ class AuditWriter:
             for record in records:
                 seq = self._insert(record)
                 tips[record.seen.node] = (seq, self._heads[record.seen.node])
-            write_unread(self._connection, unread)
+            still = [(id_, row) for id_, row in unread if not self._is_erased(row.principal, row.started_at)]
+            write_unread(self._connection, still)
             self._connection.executemany(
                 "insert into journal_cursor values (?, ?, ?) "
                 "on conflict (boot, file) do update set low_water = excluded.low_water",

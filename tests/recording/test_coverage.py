@@ -9,8 +9,9 @@ from exchange.principal import Principal
 from recording.recorder import Recorder
 from storage.journal.rows import Unread
 from storage.journal.writing import Journal
-from storage.sqlite.coverage import Unseen, coverage
+from storage.sqlite.coverage import Unseen, coverage, forget_unread
 from storage.sqlite.driver import audit_path, open_for_reading
+from storage.sqlite.writing import AuditWriter
 
 ANN = Principal("u-ann", "ann@example.com", "example.com", "own")
 AT = 1_764_000_000_000_000
@@ -100,3 +101,28 @@ async def test_hosts_are_grouped_and_what_is_agreed_is_left_out(tmp_path: Path) 
     assert found[1].why == {"blocked": 1, "noted": 2}
     assert [one.host for one in stored(tmp_path, services=True)] == ["claude.ai"]
     assert len(stored(tmp_path, agreed=True)) == 3
+
+
+def test_connections_go_with_their_age_and_with_their_person_unless_they_are_held(tmp_path: Path) -> None:
+    bob = Principal("u-bob", "bob@example.com", "example.com", "own")
+    writer = AuditWriter(audit_path(tmp_path), reader_version=1)
+    rows = [
+        (new().hex(), row("claude.ai", started_at=AT + number, principal=who))
+        for number, who in enumerate([ANN, bob, None] * 400)
+    ]
+    writer.store([], [], unread=rows)
+
+    def left() -> list[tuple[str | None, int]]:
+        asked = "select subject, count(*) from coverage group by subject order by subject"
+        return writer.connection.execute(asked).fetchall()
+
+    assert list(forget_unread(writer.connection, before=AT + 600))[-1] == 600
+    assert left() == [(None, 200), ("u-ann", 200), ("u-bob", 200)]
+    writer.connection.execute(
+        "insert into hold (person, reason, actor, at) values ('bob@example.com', 'a case', 'root', 0)"
+    )
+    for pair in (("own", "u-ann"), ("own", "u-bob")):
+        list(forget_unread(writer.connection, person=pair))
+    list(forget_unread(writer.connection, before=AT + 10_000))
+    assert left() == [("u-bob", 200)]
+    writer.close()
