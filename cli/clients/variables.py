@@ -66,9 +66,12 @@ _PROXY: Value = lambda road: road.proxy  # noqa: E731 - a row of the table below
 
 VALUES: Final[dict[str, tuple[Value, str]]] = {
     "OPENAI_BASE_URL": (lambda road: road.base("openai", "/v1"), "the OpenAI SDKs, and what is built on them"),
-    "OPENAI_API_BASE": (lambda road: road.base("openai", "/v1"), "the older name, which LiteLLM and aider read"),
+    "OPENAI_API_BASE": (
+        lambda road: road.base("openai", "/v1"),
+        "its older name, for older LiteLLM, aider and LangChain",
+    ),
     "ANTHROPIC_BASE_URL": (lambda road: road.base("anthropic"), "the Anthropic SDKs and Claude Code"),
-    "ANTHROPIC_API_BASE": (lambda road: road.base("anthropic"), "the same for LiteLLM and aider"),
+    "ANTHROPIC_API_BASE": (lambda road: road.base("anthropic"), "its older name, for older LiteLLM and aider"),
     "GOOGLE_GEMINI_BASE_URL": (lambda road: road.base("gemini"), "Google's Gen AI SDKs and Gemini CLI"),
     "HTTPS_PROXY": (_PROXY, "where TLS connections go: through the checkpoint"),
     "https_proxy": (_PROXY, "the same for those that read small letters"),
