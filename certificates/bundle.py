@@ -101,6 +101,10 @@ class ClientFiles:
     java: Path
     """The same as a PKCS #12 trust store, with JAVA_PASSWORD."""
 
+    def in_directory(self, directory: Path) -> "ClientFiles":
+        """The same files where they were copied to."""
+        return ClientFiles(directory / self.ours.name, directory / self.bundle.name, directory / self.java.name)
+
 
 def client_files(
     folder: AuthorityFolder, roots: Path | None = None, *, into: Path | None = None, also: Iterable[Path] = ()

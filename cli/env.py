@@ -1,6 +1,7 @@
 """`sekisho env`: what to say to a terminal so that its programs come through here."""
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,6 +21,16 @@ def env(
     shell: Annotated[
         Shell | None,
         typer.Option("--shell", metavar="bash|fish|powershell|json", help="For which shell; $SHELL says it else."),
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option("--host", metavar="HOST", help="For other machines: the name by which they reach this one."),
+    ] = None,
+    files_at: Annotated[
+        Path | None,
+        typer.Option(
+            "--files", metavar="DIR", help="For other machines: the directory into which the files are copied."
+        ),
     ] = None,
     mode: Annotated[
         Mode | None,
@@ -54,8 +65,13 @@ def env(
         elif folder.current() is None:
             raise Failed(f"There is no CA in {folder.path}. Make one: sekisho ca init")
         files = client_files(folder)
+        if files_at is not None:
+            if not files_at.is_absolute():
+                raise WrongUse(f"--files {files_at} is relative. Name the directory from the root on.")
+            err().print(f"Copy {files.ours}, {files.bundle.name} and {files.java.name} beside it to {files_at} there.")
+            files = files.in_directory(files_at)
     token = os.environ.get("SEKISHO_TOKEN") or None
-    road = road_from(settings, files, token)
+    road = road_from(settings, files, token, host)
     way: Mode = mode or ("forward" if road.proxy is not None else "reverse")
     if (road.proxy if way == "forward" else road.reverse) is None:
         raise WrongUse(f"No listener has mode {way}. Add one to `listen` in the settings, or ask for the other mode.")

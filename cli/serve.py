@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from certificates.readiness import authority_warnings, kept_authority, needs_authority
+from cli.clients.road import road_from
 from cli.roles import set_up_log
 from cli.supervisor import Supervisor
 from settings.schema import Settings
@@ -28,19 +29,17 @@ def serve(settings: Settings, config: Path) -> int:
 
 def announce(settings: Settings, config: Path) -> None:
     """Five lines: what to do next."""
-    listener = settings.listen[0]
-    everywhere = listener.address.host in ("0.0.0.0", "::", "")  # noqa: S104 - compared, not bound
-    host = "127.0.0.1" if everywhere else str(listener.address).rpartition(":")[0]
-    scheme = "https" if listener.tls else "http"
-    where = f"{scheme}://{host}:{listener.address.port}"
+    road = road_from(settings, None)
     usual = config == Path("config.yaml")
-    sekisho = Path(sys.executable).parent / "sekisho"
+    sekisho = _shown(Path(sys.executable).parent / "sekisho")
     with_config = "" if usual else f" --config {config}"
+    use = f'eval "$({sekisho} env{with_config})"' if road.proxy else f"export OPENAI_BASE_URL={road.reverse}/v1"
+    places = " and ".join(filter(None, [road.reverse, f"{road.proxy} (forward)" if road.proxy else None]))
     lines = [
-        f"Sekisho stands at {where} ({settings.profile} profile, pid {os.getpid()}).",
-        f"  use it:    export OPENAI_BASE_URL={where}/v1",
+        f"Sekisho stands at {places} ({settings.profile} profile, pid {os.getpid()}).",
+        f"  use it:    {use}",
         f"  record:    {settings.data_dir / 'audit.db'}",
-        f"  look:      {_shown(sekisho)} tail{with_config}   (also: show ID, search WORDS, export)",
+        f"  look:      {sekisho} tail{with_config}   (also: show ID, search WORDS, export)",
         "  stop:      Ctrl-C",
     ]
     print("\n".join(lines), file=sys.stderr, flush=True)  # noqa: T201 - this is for the person who started us

@@ -27,8 +27,9 @@ class Road:
         return f"{self.reverse}{self.prefixes[dialect]}{path}"
 
 
-def road_from(settings: Settings, files: ClientFiles | None, token: str | None = None) -> Road:
-    """The first listener of each mode, as a program on this machine reaches it."""
+def road_from(settings: Settings, files: ClientFiles | None, token: str | None = None, host: str | None = None) -> Road:
+    """The first listener of each mode, as a program on this machine reaches it, or on another, which knows this one as
+    `host`."""
     prefixes: dict[Dialect, str] = {}
     for name, provider in settings.providers.items():
         if provider.dialect is not None:
@@ -39,15 +40,15 @@ def road_from(settings: Settings, files: ClientFiles | None, token: str | None =
     reverse = next((each for each in settings.listen if each.mode == "reverse"), None)
     forward = next((each for each in settings.listen if each.mode == "forward"), None)
     return Road(
-        reverse=_address(reverse) if reverse is not None else None,
-        proxy=_address(forward, token) if forward is not None else None,
+        reverse=_address(reverse, host) if reverse is not None else None,
+        proxy=_address(forward, host, token) if forward is not None else None,
         files=files,
         prefixes=prefixes,
     )
 
 
-def _address(listener: Listener, token: str | None = None) -> str:
-    host = listener.address.host
+def _address(listener: Listener, known_as: str | None, token: str | None = None) -> str:
+    host = known_as or listener.address.host
     if host in ("0.0.0.0", ""):  # noqa: S104 - compared, not bound
         host = "127.0.0.1"
     elif host == "::":

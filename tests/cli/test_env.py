@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from cli.clients.variables import CLIENTS, VALUES
+from cli.serve import announce
+from settings.reading import parse_settings
 from tests.cli.conftest import Desk
 
 FORWARD = "listen: [{address: '127.0.0.1:8080'}, {address: '0.0.0.0:3128', mode: forward}]\n"
@@ -64,6 +66,15 @@ def test_the_token_goes_into_the_proxys_address(desk: Desk) -> None:
     )
 
 
+def test_for_other_machines_it_names_this_one_and_where_the_files_are_there(desk: Desk) -> None:
+    arguments = ["--host", "sekisho.example.com", "--files", "/etc/sekisho", "--shell", "json", "python"]
+    done = forward(desk).sekisho("env", *arguments)
+    found = json.loads(done.stdout)["variables"]
+    assert found["HTTPS_PROXY"] == "http://sekisho.example.com:3128"
+    assert found["SSL_CERT_FILE"] == "/etc/sekisho/bundle.pem"
+    assert f"Copy {desk.data_dir}/mitmproxy/mitmproxy-ca-cert.pem, bundle.pem and trust.p12" in done.stderr
+
+
 @pytest.mark.parametrize("shell", ["bash", "sh", "fish", "pwsh"])
 def test_a_shell_takes_what_is_printed(desk: Desk, shell: str, tmp_path: Path) -> None:
     if shutil.which(shell) is None:
@@ -90,6 +101,22 @@ def test_a_shell_takes_what_is_printed(desk: Desk, shell: str, tmp_path: Path) -
 def test_what_cannot_be_had_is_said(desk: Desk, arguments: list[str], said: str) -> None:
     done = desk.sekisho("env", *arguments)
     assert (done.exit_code, said in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("listen", "said"),
+    [
+        ("[::1]:8080", "Sekisho stands at http://[::1]:8080 (local profile"),
+        ("0.0.0.0:8080", "export OPENAI_BASE_URL=http://127.0.0.1:8080/v1"),
+        ("[{address: '127.0.0.1:3128', mode: forward}]", "Sekisho stands at http://127.0.0.1:3128 (forward) (local"),
+        ("[{address: '127.0.0.1:3128', mode: forward}]", 'sekisho env --config its.yaml)"'),
+    ],
+)
+def test_at_the_start_it_is_said_how_to_come_through(
+    capsys: pytest.CaptureFixture[str], listen: str, said: str
+) -> None:
+    announce(parse_settings(f"listen: {listen!r}\n" if "{" not in listen else f"listen: {listen}\n"), Path("its.yaml"))
+    assert said in capsys.readouterr().err
 
 
 def test_a_gateway_without_a_ca_says_how_to_make_it(desk: Desk) -> None:
