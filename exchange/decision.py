@@ -97,7 +97,7 @@ CODES: dict[str, Code] = {
     "undecided": Code(500, _OURS, "The checkpoint could not decide on this request."),
     "checkpoint_error": Code(500, _OURS, "The checkpoint failed on this request."),
     "audit_unavailable": Code(503, _OURS, "The record cannot be written at the moment.", retry=True),
-    "overloaded": Code(503, _OURS, "Too many connections at the moment.", retry=True),
+    "overloaded": Code(503, _OURS, "Too many connections, or too much in them, at the moment.", retry=True),
     "shutting_down": Code(503, _OURS, "The checkpoint is shutting down.", retry=True),
     # the other side
     "upstream_credential_unavailable": Code(

@@ -118,6 +118,7 @@ def _express(settings: Settings, door: Door) -> Lane:
             head_seconds=limits.head_time,
             keep_alive_seconds=limits.idle,
             body_bytes=limits.body,
+            bodies_bytes=max(limits.bodies, limits.body),
             body_seconds=limits.body_time,
             connect_seconds=timeouts.connect,
             reply_seconds=timeouts.silence,

@@ -286,6 +286,7 @@ class Limits(_Section):
     head_fields: int = 200
     head_time: Duration = 15.0
     body: Size = 64 << 20
+    bodies: Size = 1 << 30
     body_time: Duration = 300.0
     connections: int = 10_000
     idle: Duration = 300.0

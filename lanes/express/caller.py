@@ -232,7 +232,7 @@ class Caller(asyncio.Protocol):
             self._buffer = buffer[length:]
             passage.whole(buffer[:length])
             return
-        self._body = RequestBody(head, self.lane.limits, self.lane.now())
+        self._body = RequestBody(head, self.lane.limits, self.lane.now(), self.lane.bodies)
         self._state = _BODY
         if self._choked:
             self._choked = False

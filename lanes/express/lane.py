@@ -20,6 +20,7 @@ from lanes.express.limits import Limits
 from lanes.express.passage import Passage
 from lanes.express.pool import Pool
 from lanes.express.probing import probe
+from lanes.express.request_body import Held
 from lanes.express.tls import verifying
 from lanes.express.upstream import Upstream
 
@@ -52,6 +53,7 @@ class Lane:
     ) -> None:
         pinned.install()
         self.limits = limits or Limits()
+        self.bodies = Held()
         self.hooks = Hooks()
         self.pool = Pool(self)
         self.callers: set[Caller] = set()

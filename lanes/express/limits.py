@@ -18,6 +18,8 @@ class Limits:
     head_seconds: float = 15
     keep_alive_seconds: float = 75
     body_bytes: int = 64 << 20
+    bodies_bytes: int = 1 << 30
+    """Of all bodies that are not all here yet."""
     body_seconds: float = 20
     body_rate: int = 1024
     pipelined_bytes: int = 64 * 1024

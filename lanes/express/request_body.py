@@ -6,12 +6,24 @@ from lanes.express.head import RequestHead
 from lanes.express.limits import Limits
 
 
+class Held:
+    """Bytes of unfinished bodies, of all callers together: one who sends many at once, slowly, must not take the memory
+    of everybody's."""
+
+    __slots__ = ("size",)
+
+    def __init__(self) -> None:
+        self.size = 0
+
+
 class RequestBody:
-    """`feed` until `whole` is not None; `rest` is then what followed it on the wire."""
+    """`feed` until `whole` is not None; `rest` is then what followed it on the wire. What it holds counts in `held`
+    until nobody has it any more."""
 
-    __slots__ = ("_limits", "_pieces", "_received", "_since", "_walk", "rest", "whole")
+    __slots__ = ("_held", "_limits", "_pieces", "_received", "_since", "_walk", "rest", "whole")
 
-    def __init__(self, head: RequestHead, limits: Limits, now: float) -> None:
+    def __init__(self, head: RequestHead, limits: Limits, now: float, held: Held) -> None:
+        self._held = held
         self._limits = limits
         self._walk = ChunkWalk() if head.chunked else SizedWalk(head.length or 0)
         self._pieces: list[bytes] = []
@@ -27,11 +39,16 @@ class RequestBody:
             pieces = walk.feed(data)
         except ChunkProblem:
             return "bad_request"
+        if len(pieces) > 1:
+            pieces = [b"".join(pieces)]  # of chunks of a byte the list would be many times their size
         for piece in pieces:
             self._received += len(piece)
+            self._held.size += len(piece)
         most = self._limits.body_bytes
         if self._received > most or (isinstance(walk, ChunkWalk) and walk.overhead > most):
             return "body_too_large"
+        if self._held.size > self._limits.bodies_bytes:
+            return "overloaded"
         self._pieces += pieces
         if walk.end >= 0:
             if walk.trailers:
@@ -39,6 +56,9 @@ class RequestBody:
             self.whole = b"".join(self._pieces)
             self.rest = data[walk.end :]
         return None
+
+    def __del__(self) -> None:
+        self._held.size -= self._received
 
     def is_late(self, now: float) -> bool:
         limits = self._limits

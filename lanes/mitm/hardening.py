@@ -213,7 +213,7 @@ class CallerConnection(_http1.Http1Server):
         if code is not None:
             yield ReceiveHttp(Fault(self.stream_id, code))
             return
-        self._body = RequestBody(head, limits, self._keeper.now())
+        self._body = RequestBody(head, limits, self._keeper.now(), self._keeper.bodies)
         self.state = self.read_body
         if self.buf or not (head.chunked or head.length):
             yield from self._feed()
@@ -319,6 +319,7 @@ class CallerConnection(_http1.Http1Server):
 
     def _close(self) -> Commands:
         self.state = self.done
+        self._body = None
         if self.conn.state is not connection.ConnectionState.CLOSED:
             yield commands.CloseConnection(self.conn)
 

@@ -208,7 +208,8 @@ class CallerStreams(_http2.Http2Server):
             self._acknowledge(size, stream)  # nobody wants it any more
             return
         one.received += len(event.data or b"")
-        one.pieces.append(event.data or b"")
+        if event.data:  # nothing costs nothing to send, and is not to cost us anything (CVE-2019-9518)
+            one.pieces.append(event.data)
         if one.received > self._keeper.limits.body_bytes:
             self._acknowledge(size, stream)
             yield from self._fault(stream, "body_too_large")

@@ -6,12 +6,14 @@ from typing import Protocol
 from mitmproxy import http
 
 from lanes.express.limits import Limits
+from lanes.express.request_body import Held
 
 
 class Keeper(Protocol):
     """The door and the limits. None of these raises; codes are those of exchange.decision.CODES."""
 
     limits: Limits
+    bodies: Held
     draining: bool
     now: Callable[[], float]
     """Monotonic seconds."""

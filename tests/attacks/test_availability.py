@@ -233,3 +233,24 @@ def _holds(pid: int, connection: socket.socket) -> bool:
         with contextlib.suppress(OSError):
             held.add(str(entry.readlink()))
     return any(f"socket:[{inode}]" in held for inode in inodes)
+
+
+def test_bodies_that_never_end_do_not_take_everybodys_memory(tmp_path: Path, provider: Provider, lane: str) -> None:
+    """One person may begin many at once, and send each for hours."""
+    with gateway(tmp_path, provider, lane, more="limits: {body: 1 MiB, bodies: 3 MiB}\n") as instance:
+        request = good(instance)
+        endless = request.replace(b"Content-Length: %d" % len(GOOD), b"Content-Length: %d" % (1 << 20))
+        held = [instance.connect(endless + b" " * (900 << 10)) for _ in range(6)]
+        answers = []
+        for connection in held:
+            connection.settimeout(1)
+            with contextlib.suppress(TimeoutError):
+                answers.append(connection.recv(65536)[:12])
+        for connection in held:
+            connection.close()
+        instance.wait_until(lambda: ask(instance.port, [request]).statuses == [200], 5)
+
+    assert answers == [b"HTTP/1.1 503"] * len(answers)
+    assert 2 <= len(answers) <= 4
+    assert len(provider.raw) >= 1
+    assert all(len(one) < 10_000 for one in provider.raw), "none of the endless ones went on"
