@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
 from mitmproxy import flow as mitmproxy_flow
 from mitmproxy import http
 from mitmproxy.connection import Client
@@ -17,6 +18,7 @@ from exchange.decision import CODES, Decision, Deny
 from policies.rules import RuleBook
 from storage.journal.rows import Arrivals, Closing, Intent, Observed
 from storage.journal.writing import Journal
+from wire.json_seq import MEDIA_TYPE as JSON_SEQUENCE
 
 log = logging.getLogger(__name__)
 
@@ -120,9 +122,21 @@ class ExchangeCloser:
             call.operation if call else head.route.api.operation,
             model,
             call.stream if call else False,
-            CHANGED if seen.onward_body is not None and denied is None else (),
+            () if denied else head.changed + (CHANGED if seen.onward_body is not None else ()),
             self._rules.keeps_content(decision.rule),
+            seen.connection,
         )
+
+    # -- turns of a WebSocket ---------------------------------------------------------------------------------------
+
+    def turn(
+        self, flow: http.HTTPFlow, seen: OpenExchange, message: bytes | None
+    ) -> tuple[bytes, Intent, bytes | None]:
+        """The intent of a turn, ready for the journal: `message` asks for it, None where nothing did."""
+        seen.journaled = True
+        intent = self._intent(flow, seen, message)
+        kind = JSON_SEQUENCE if message is None else "application/json"
+        return seen.id, msgspec.structs.replace(intent, content_type=kind, content_encoding=None), message
 
     # -- the closing ------------------------------------------------------------------------------------------------
 
@@ -139,9 +153,11 @@ class ExchangeCloser:
         self._close(flow, observed, said)
 
     def _close(self, flow: http.HTTPFlow, observed: Observed, error: str | None) -> None:
-        seen = self._open.pop(flow.id, None)
-        if seen is None:
-            return
+        if (seen := self._open.pop(flow.id, None)) is not None:
+            self.end(flow, seen, observed, error)
+
+    def end(self, flow: http.HTTPFlow, seen: OpenExchange, observed: Observed, error: str | None) -> None:
+        """The closing of an exchange that was open; `error` is a code, or what the lane said."""
         if not seen.committed:
             if observed in ("response_ended", "proxy_died"):
                 observed = "refused"
@@ -188,7 +204,7 @@ class ExchangeCloser:
     def _status(flow: http.HTTPFlow, seen: OpenExchange, observed: Observed) -> int | None:
         if seen.head is not None:
             return seen.head.status
-        if observed == "refused" and flow.response is not None:
+        if observed == "refused" and flow.response is not None and flow.response.status_code != 101:
             return flow.response.status_code
         if observed == "refused":
             return CODES[getattr(seen.decision, "code", "checkpoint_error")].status

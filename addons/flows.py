@@ -69,6 +69,9 @@ class OpenExchange:
     length: list[int] = field(default_factory=list)
     kept: int = 0  # bytes in chunks
     response_bytes: int = 0
+    said: int = 0  # bytes of a caller's messages, over a WebSocket
+    connection: str | None = None  # of a WebSocket: the id of its first exchange
+    fields: tuple[tuple[bytes, bytes], ...] = ()  # of a WebSocket: the upgrade's, which prove who calls, turn by turn
     truncated: bool = False
 
 

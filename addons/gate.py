@@ -18,20 +18,23 @@ from addons.certificates import chain_of
 from addons.closing import ExchangeCloser
 from addons.credentials import CredentialNames
 from addons.flows import UNDECIDED, OpenExchange, OpenExchanges
-from addons.heads import Head, Heads
+from addons.heads import Fields, Head, Heads
 from addons.refusals import refusal
 from addons.safety import SafetyIdentifiers
+from addons.sessions import Session
+from addons.tee import StreamTee
 from addons.tunnels import TunnelGate
 from addons.upstream import UpstreamRouter
 from exchange.call import Call
-from exchange.decision import Allow, Deny
+from exchange.decision import Allow, Decision, Deny
 from exchange.principal import Principal
 from identities.refusal import ForeignToken, IdentityRefused
 from identities.verifier import Identified, Verifier, same_person
 from policies.rules import RuleBook
-from storage.journal.writing import JournalUnavailable
+from storage.journal.writing import Journal, JournalUnavailable
 from wire.api import BodyProblem
-from wire.calls import read_call, read_plain_call
+from wire.calls import read_call, read_plain_call, read_upgrade
+from wire.openai.browser_key import with_bearer
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +84,9 @@ class AccessGate:
     def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         began = time.perf_counter()
         flow.response = self._shut
+        data = flow.request.data
+        if data.method == b"GET":
+            data.headers.fields = with_bearer(data.headers.fields)
         seen = self._open[flow.id] = OpenExchange(uuid_utils.uuid7().bytes, time.time_ns() // 1000, began)
         seen.head_in = head = self._heads.read(flow)
         if head.problem is not None:
@@ -101,7 +107,7 @@ class AccessGate:
     async def _identify(self, flow: http.HTTPFlow, seen: OpenExchange, head: Head) -> None:
         fields = flow.request.data.headers.fields
         try:
-            known = await (self._proven(flow, head) if head.proxied is None else self._proven_to_proxy(flow, head))
+            known = await self._prove(flow, head, fields)
         except IdentityRefused as refused:
             if self._local_user is None:
                 self._refuse(flow, seen, Deny(refused.code, reason=refused.reason))
@@ -113,21 +119,24 @@ class AccessGate:
             seen.principal = known.principal
         seen.spent = time.perf_counter() - seen.began
 
-    def _proven(self, flow: http.HTTPFlow, head: Head) -> Coroutine[None, None, Identified]:
+    def _prove(self, flow: http.HTTPFlow, head: Head, fields: Fields) -> Coroutine[None, None, Identified]:
+        return (self._proven if head.proxied is None else self._proven_to_proxy)(flow, head, fields)
+
+    def _proven(self, flow: http.HTTPFlow, head: Head, fields: Fields) -> Coroutine[None, None, Identified]:
         return self._verifier.identify(
-            flow.request.data.headers.fields,
+            fields,
             key_header=head.key_header,
             issuers=head.issuers,
             client_chain=chain_of(flow.client_conn),
             now=time.time(),
         )
 
-    async def _proven_to_proxy(self, flow: http.HTTPFlow, head: Head) -> Identified:
+    async def _proven_to_proxy(self, flow: http.HTTPFlow, head: Head, fields: Fields) -> Identified:
         """Whom the connection proves, and whom the request itself: the same person, where both prove somebody. A token
         that no issuer of ours signed is the caller's own key to the provider (a ChatGPT login has such)."""
         by_connection = await self._tunnels.identity_of(flow)
         try:
-            by_request = await self._proven(flow, head)
+            by_request = await self._proven(flow, head, fields)
         except IdentityRefused as refused:
             if by_connection is None or not (refused.code == "missing_identity" or isinstance(refused, ForeignToken)):
                 raise
@@ -172,6 +181,11 @@ class AccessGate:
 
     def _understood(self, flow: http.HTTPFlow, seen: OpenExchange, body: bytes) -> Call | Deny:
         call = self._read(seen, body)
+        head = seen.head_in
+        if head is not None and head.socket is not None:
+            if self._safety is not None and self._safety.tells(head.destination.provider):
+                return Deny("websocket_not_supported", reason="safety_identifier goes into bodies, not into messages")
+            return call
         if self._safety is not None and not isinstance(call, Deny):
             return self._safety.put_in(seen, flow.request.data.method.decode("ascii", "replace"), body) or call
         return call
@@ -180,6 +194,8 @@ class AccessGate:
         head = seen.head_in
         assert head is not None
         try:
+            if head.socket is not None:
+                return read_upgrade(head.route, head.destination.query, strict=self._strict)
             if head.plain and body:
                 return read_plain_call(head.route, body)
             return read_call(
@@ -202,7 +218,13 @@ class AccessGate:
             self._refuse(flow, seen, call)
             return None
         seen.call = call
-        decision = self._rules.decide(seen.principal, call, seen.head_in.destination.provider)
+        if seen.head_in.socket is not None:
+            seen.connection, seen.fields = seen.id.hex(), flow.request.data.headers.fields
+        provider = seen.head_in.destination.provider
+        if seen.head_in.socket == "responses" and call.request_model is None:
+            decision = self._rules.admits(seen.principal, call.operation, provider)
+        else:
+            decision = self._rules.decide(seen.principal, call, provider)
         if not isinstance(decision, Allow):
             self._refuse(flow, seen, decision)
             return None
@@ -279,6 +301,29 @@ class AccessGate:
         if status == 401 or seen.refused is not None:
             self._router.answered(seen, status)
 
+    # -- WebSockets -------------------------------------------------------------------------------------------------
+
+    def judge(self, seen: OpenExchange, call: Call) -> Decision:
+        """May this message of an open WebSocket pass? The connection shows the provider one key, chosen when it was
+        opened; a call that a rule gives another key is to be made over HTTP."""
+        assert seen.principal is not None
+        assert seen.head_in is not None
+        return self._rules.decide(seen.principal, call, seen.head_in.destination.provider)
+
+    async def still(self, flow: http.HTTPFlow, seen: OpenExchange) -> Deny | None:
+        """Does a connection still prove whom it proved when it was opened? Asked before each turn of a WebSocket."""
+        head = seen.head_in
+        assert head is not None
+        if seen.identified is None:
+            return None  # the local profile
+        try:
+            known = await self._prove(flow, head, seen.fields)
+        except IdentityRefused as refused:
+            return Deny(refused.code, reason=refused.reason) if self._strict else None
+        if not same_person(known.principal, seen.identified.principal):
+            return Deny("conflicting_identity", reason="the connection was opened by another person")
+        return None
+
     def _refuse(self, flow: http.HTTPFlow, seen: OpenExchange, denied: Deny) -> None:
         seen.decision = denied
         seen.settled = True
@@ -294,9 +339,30 @@ class AccessGate:
 class LaneDoor:
     """What a lane may ask the gate: is this refused for good, and refuse it for a fault in what followed the head."""
 
-    def __init__(self, gate: AccessGate, open_exchanges: OpenExchanges) -> None:
+    def __init__(self, gate: AccessGate, open_exchanges: OpenExchanges, tee: StreamTee, journal: Journal) -> None:
         self._gate = gate
         self._open = open_exchanges
+        self._tee = tee
+        self._journal = journal
+
+    def session(self, flow: http.HTTPFlow) -> Session | None:
+        """What judges and records the messages of this WebSocket; None when the gate let pass no such thing."""
+        seen = self._open.get(flow.id)
+        if seen is None or not seen.committed or seen.head_in is None or seen.head_in.socket is None:
+            return None
+        return Session(
+            flow,
+            seen,
+            seen.head_in.socket,
+            gate=self._gate,
+            closer=self._gate._closer,
+            pool=self._gate._pool,
+            strict=self._gate._strict,
+            waits_for_disk=self._gate._wait_for_disk,
+            open_exchanges=self._open,
+            tee=self._tee,
+            journal=self._journal,
+        )
 
     def settled(self, flow: http.HTTPFlow) -> bool:
         """Is `flow.response` final, so that the body need not be read?"""

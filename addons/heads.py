@@ -16,9 +16,11 @@ from upstreams.api_key import KEY_FIELDS
 from upstreams.credential import SECRET_FIELDS, Credential
 from wire.api import Route
 from wire.calls import is_plain
+from wire.openai.socket import Kind
 from wire.other import API as OTHER
-from wire.request_head import FOR_ALL, fields_problem, target_problem
+from wire.request_head import FOR_ALL, asks_for_websocket, fields_problem, target_problem
 from wire.routes import route
+from wire.websocket.handshake import EXTENSIONS, HANDSHAKE, is_acceptable, values
 
 type Fields = tuple[tuple[bytes, bytes], ...]
 
@@ -57,6 +59,8 @@ class Head:
     fields: Fields
     brings_key: bool  # one of them is a key of the caller's own, or its identity
     proxied: Proxied | None  # how it came through us as a proxy; None: it was sent to us
+    socket: Kind | None  # it asks for a WebSocket, which speaks this API
+    changed: tuple[str, ...]  # what we take off it that the provider could have seen
     onward: dict[tuple[bytes, ...], tuple[Credential | None, Fields]]
     """By the headers that carried the identity: what was last shown in their place, and the head with it. Filled in by
     the router."""
@@ -70,6 +74,7 @@ class Heads:
         verifier: whose headers carry identities; they never go upstream, but for keys of the API itself.
         listeners: whose issuers count where.
         strict: a gateway refuses what has two readings; a laptop only what cannot be forwarded.
+        websockets: they are accepted where the API has them.
     """
 
     def __init__(
@@ -79,6 +84,7 @@ class Heads:
         listeners: IssuersByListener,
         *,
         strict: bool,
+        websockets: bool = True,
     ) -> None:
         self._destinations = destinations
         self._verifier = verifier
@@ -86,6 +92,7 @@ class Heads:
         self._identity = verifier.strip
         self._strip = (verifier.strip - frozenset(KEY_FIELDS.values())) | _NEVER
         self._strict = strict
+        self._websockets = websockets
         self._remembered: dict[object, Head] = {}
         self._bytes = 0
 
@@ -119,6 +126,8 @@ class Heads:
             destination = self._destinations.named(request.scheme, request.host, request.port, request.path)
         else:
             destination = self._destinations.as_asked(request.scheme, request.host, request.port, request.path)
+        leads = route(destination.dialect, method, destination.path)
+        socket = self._socket(leads, method, fields) if self._websockets else None
         in_origin_form = asked_of_us or proxied == "tunnel"
         problem = (
             target_problem(
@@ -128,7 +137,10 @@ class Heads:
                 absolute=in_origin_form and bool(request.data.authority) and not request.is_http2,
                 strict=self._strict,
             )
-            or fields_problem(fields, identity_headers=self._identity, strict=self._strict)
+            or fields_problem(
+                fields, identity_headers=self._identity, strict=self._strict, websocket=socket is not None
+            )
+            or ("bad_websocket" if socket is not None and not is_acceptable(fields) else None)
             or (_host_problem(request, destination) if proxied is not None else None)
         )
         # What is meant for us alone ends here (RFC 9110 §7.6.1), whichever lane carries the rest.
@@ -139,11 +151,12 @@ class Heads:
             for token in value.split(b",")
             if token.strip().lower() not in FOR_ALL
         }
-        leads = route(destination.dialect, method, destination.path)
         key_header = KEY_FIELDS[destination.dialect]
         issuers = issuers_at(flow.client_conn, self._listeners)
         content_type, content_encoding = request.headers.get("content-type"), request.headers.get("content-encoding")
-        onward = tuple(f for f in fields if (name := one_name(f[0])) not in for_us and self._may_go_on(name))
+        # No extension is offered to the provider: frames stay as they are read here.
+        never = for_us | (HANDSHAKE if socket is None else {EXTENSIONS})
+        onward = tuple(f for f in fields if (name := one_name(f[0])) not in never and self._may_go_on(name))
         return Head(
             destination=destination,
             route=leads,
@@ -162,8 +175,16 @@ class Heads:
             fields=onward,
             brings_key=any(name.lower() in SECRET_FIELDS for name, _ in onward),
             proxied=proxied,
+            socket=socket,
+            changed=(EXTENSIONS.decode(),) if socket is not None and values(fields, EXTENSIONS) else (),
             onward={},
         )
+
+    @staticmethod
+    def _socket(leads: Route, method: str, fields: Fields) -> Kind | None:
+        if method != "GET" or leads.api.turn is None or not asks_for_websocket(fields):
+            return None
+        return "realtime" if leads.api.operation == "realtime" else "responses"
 
     def _may_go_on(self, name: bytes) -> bool:
         return name not in self._strip and name not in _FRAMING and not name.startswith(UNSIGNED_PREFIXES)
@@ -214,6 +235,8 @@ def bare_head(destination: Destination, user_agent: str | None) -> Head:
         fields=(),
         brings_key=False,
         proxied=None,
+        socket=None,
+        changed=(),
         onward={},
     )
 

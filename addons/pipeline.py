@@ -105,6 +105,7 @@ def pipeline_from(settings: Settings) -> Pipeline:
             verifier,
             listeners,
             strict=gateway,
+            websockets=settings.websockets == "record",
         ),
         tunnels=tunnels,
         rules=rules,
@@ -124,4 +125,11 @@ def pipeline_from(settings: Settings) -> Pipeline:
         capture_limit=settings.storage.capture_limit,
     )
     # The gate first: it puts each exchange on the books. The closer last: it takes it off.
-    return Pipeline((gate, tunnels, tee, closer), LaneDoor(gate, open_exchanges), journal, verifier, revoked, upstreams)
+    return Pipeline(
+        (gate, tunnels, tee, closer),
+        LaneDoor(gate, open_exchanges, tee, journal),
+        journal,
+        verifier,
+        revoked,
+        upstreams,
+    )

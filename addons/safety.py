@@ -32,6 +32,10 @@ class SafetyIdentifiers:
         self._key = key
         self._strict = strict
 
+    def tells(self, provider: str) -> bool:
+        """Is this provider told who calls?"""
+        return provider in self._named
+
     def put_in(self, seen: OpenExchange, method: str, body: bytes) -> Deny | None:
         """Fills in `seen.onward_body` where this call is to carry one. Walks the whole body: a large one is for a
         thread. The answer is why the call may not pass, if it may not."""

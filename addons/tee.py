@@ -65,10 +65,11 @@ class StreamTee:
         seen.head = ReplyHead(data.status_code, content_type, content_encoding, request_id)
         seen.last_flush = time.perf_counter()
         if content_type is not None and content_type.startswith("text/event-stream"):
-            self._flush(seen, seen.last_flush)  # it may be long until a word comes; a dead worker's record has this
-        flow.response.stream = copying(partial(self._keep, seen), partial(_gave_up, seen))
+            self.flush(seen, seen.last_flush)  # it may be long until a word comes; a dead worker's record has this
+        flow.response.stream = copying(partial(self.keep, seen), partial(_gave_up, seen))
 
-    def _keep(self, seen: OpenExchange, chunk: bytes) -> None:
+    def keep(self, seen: OpenExchange, chunk: bytes) -> None:
+        """Take a copy of this, as it came."""
         if not chunk:
             return
         now = time.perf_counter()
@@ -83,9 +84,10 @@ class StreamTee:
         seen.length.append(len(chunk))
         seen.kept += len(chunk)
         if seen.kept >= self._flush_bytes:
-            self._flush(seen, now)
+            self.flush(seen, now)
 
-    def _flush(self, seen: OpenExchange, now: float) -> None:
+    def flush(self, seen: OpenExchange, now: float) -> None:
+        """Hand over what is kept of this reply so far."""
         head = None if seen.head_written else seen.head
         self._journal.append(seen.id, Piece(head, Arrivals(seen.at, seen.length)), b"".join(seen.chunks))
         seen.head_written = True
@@ -96,7 +98,7 @@ class StreamTee:
         now = time.perf_counter()
         for seen in self._open.values():
             if (seen.kept or (seen.head and not seen.head_written)) and now - seen.last_flush >= self._flush_after:
-                self._flush(seen, now)
+                self.flush(seen, now)
         self._ticker = asyncio.get_running_loop().call_later(self._flush_after / 2, self._tick)
 
 

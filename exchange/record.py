@@ -67,6 +67,7 @@ class Derived:
     thread_id: str | None = None
     thread_keys: tuple[bytes, ...] = ()  # what later exchanges of this thread may refer to, hashed
     tools: tuple[str, ...] = ()  # which the model called
+    connection: str | None = None  # of a WebSocket: its exchanges are one thread
 
 
 @dataclass(frozen=True, slots=True)

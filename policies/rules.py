@@ -4,7 +4,7 @@ import fnmatch
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from exchange.call import Call
@@ -95,7 +95,15 @@ class RuleBook:
         def answer(domain: str | None, provider: str, operation: str, model: str | None) -> Decision:
             return decide(domain, provider, operation, model, compiled, open_by_default=open_by_default)
 
+        @lru_cache(maxsize=_REMEMBERED)
+        def some(domain: str | None, provider: str, operation: str) -> Decision:
+            whatever = tuple(
+                replace(rule, model=None) for rule in compiled if not (rule.denies and rule.model is not None)
+            )
+            return decide(domain, provider, operation, None, whatever, open_by_default=open_by_default)
+
         self._answer: Callable[[str | None, str, str, str | None], Decision] = answer
+        self._some: Callable[[str | None, str, str], Decision] = some
 
     def keeps_content(self, rule: str | None) -> bool:
         """Is what was said kept of an exchange that this rule decided on?"""
@@ -110,6 +118,11 @@ class RuleBook:
             other = self._answer(who.domain, provider, call.operation, model)
             decision = other if isinstance(other, Deny) else decision
         return decision
+
+    def admits(self, who: Principal, operation: str, provider: str) -> Decision:
+        """May this caller come in for such calls at all? For a connection whose messages name their models, each of
+        which is decided on when it comes."""
+        return self._some(who.domain, provider, operation)
 
 
 def rulebook_from(policies: Policies, profile: Profile) -> RuleBook:

@@ -1,8 +1,8 @@
 """Which conversation does an exchange belong to?
 
-In this order: the reply that it says it follows; a conversation that it names; the history that it sends, which must
-be what an earlier exchange of the same person ended with; else it begins a thread of its own. Every key is a hash over
-the person and the thing, so that nobody's exchange ever falls into another's thread.
+In this order: its WebSocket; the reply that it says it follows; a conversation that it names; the history that it
+sends, which must be what an earlier exchange of the same person ended with; else it begins a thread of its own. Every
+key is a hash over the person and the thing, so that nobody's exchange ever falls into another's thread.
 
 Histories are compared by a Merkle chain over role and text of what was said. Clients change the rest: they drop
 reasoning and pictures, move cache marks, lay arguments out anew, write another date into the system prompt.
@@ -98,7 +98,7 @@ class _Said:
 
     def __init__(self, record: Record, histories: Histories) -> None:
         seen, derived = record.seen, record.derived
-        self._seen, self._operation = seen, derived.operation
+        self._seen, self._operation, self._connection = seen, derived.operation, derived.connection
         self._whole = derived.end_state == "complete"
         self._request = _fields(derived.request)
         dialogue = derived.operation in FIELDS
@@ -113,6 +113,8 @@ class _Said:
 
     def follows(self) -> Iterator[bytes]:
         """Keys that an earlier exchange of this conversation may have left, the surest first."""
+        if self._connection is not None:
+            yield _key("connection", self._connection)
         if not self._known:
             return
         for given in self._texts(_PREVIOUS):
@@ -127,6 +129,8 @@ class _Said:
 
     def leaves(self) -> Iterator[bytes]:
         """Keys by which later exchanges find this one."""
+        if self._connection is not None:
+            yield _key("connection", self._connection)
         if not self._known:
             return
         reply = string(mapping(self._response).get("id"))

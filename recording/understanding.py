@@ -12,9 +12,11 @@ from exchange.reply import Reply, Usage
 from recording.costs import Prices
 from recording.endings import end_state
 from recording.estimates import estimate
-from storage.journal.rows import Arrivals, Closing, Intent, ReplyHead, Row, Unread
+from storage.journal.rows import Arrivals, Closing, Intent, ReplyHead, Row, Said, Unread
 from wire.api import Route
 from wire.calls import read_call
+from wire.json_seq import MEDIA_TYPE as JSON_SEQUENCE
+from wire.json_seq import JsonSequence, element, texts_of
 from wire.json_text import fit
 from wire.replies import reply_reader
 from wire.routes import route
@@ -23,6 +25,9 @@ log = logging.getLogger(__name__)
 
 READER = 1
 """The version of this reading. Derived columns carry it; a better reader gets a higher one."""
+
+SWITCHED = 101
+"""The status of what was answered over a WebSocket (RFC 6455 §4.2.2)."""
 
 _BODY_LIMIT = 256 << 20
 
@@ -37,6 +42,7 @@ class Journaled:
     closing: Closing | None = None
     head: ReplyHead | None = None
     request: bytes = b""
+    said: list[bytes] = field(default_factory=list)  # over a WebSocket: what followed the request
     pieces: list[bytes] = field(default_factory=list)
     arrivals: list[tuple[int, int]] = field(default_factory=list)
 
@@ -46,7 +52,12 @@ def put_together(exchange: bytes, boot: str, rows: Iterable[tuple[Row, bytes]]) 
     found = Journaled(exchange, boot)
     for row, body in rows:
         if isinstance(row, Intent):
+            if found.intent is not None and found.request:
+                found.said.append(found.request)
             found.intent, found.request = row, body
+            continue
+        if isinstance(row, Said):
+            found.said.append(body)
             continue
         if isinstance(row, Unread):
             continue  # no part of an exchange
@@ -84,8 +95,8 @@ def _record(journaled: Journaled, intent: Intent, closing: Closing, derived: Der
         seen=_seen(journaled, intent, closing, head),
         derived=derived,
         raw=RawBytes(
-            request=journaled.request,
-            request_type=intent.content_type,
+            request=b"".join(map(element, _asked(journaled))) if journaled.said else journaled.request,
+            request_type=JSON_SEQUENCE if journaled.said else intent.content_type,
             request_coding=intent.content_encoding,
             response=b"".join(journaled.pieces),
             response_type=head.content_type if head else None,
@@ -98,6 +109,8 @@ def _record(journaled: Journaled, intent: Intent, closing: Closing, derived: Der
 
 def _derive(intent: Intent, closing: Closing, journaled: Journaled, prices: Prices) -> Derived:
     leads = route(intent.dialect, intent.method, intent.path)
+    if leads.api.turn is not None and journaled.head is not None and journaled.head.status == SWITCHED:
+        return _derive_turn(intent, closing, journaled, prices, leads)
     call = read_call(
         leads,
         content_type=intent.content_type,
@@ -123,6 +136,41 @@ def _derive(intent: Intent, closing: Closing, journaled: Journaled, prices: Pric
         response=_response_json(reply, journaled),
         texts=_texts(leads, call) + (reply.texts if reply else ()),
     )
+
+
+def _derive_turn(intent: Intent, closing: Closing, journaled: Journaled, prices: Prices, leads: Route) -> Derived:
+    """One turn of a WebSocket: messages of both sides."""
+    assert leads.api.turn is not None
+    reader = JsonSequence()
+    told = [event for piece in journaled.pieces for event in reader.feed(piece)] + reader.close()
+    if closing.observed == "refused":
+        told = []
+    turn = leads.api.turn(_asked(journaled), told)
+    model = intent.request_model if intent.request_model is not None else turn.model
+    usage = turn.reply.usage or Usage()
+    return Derived(
+        operation=leads.api.operation,
+        request_model=model,
+        response_model=turn.reply.response_model,
+        stream=True,
+        end_state=end_state(closing.observed, closing.status, turn.reply.ended),
+        usage=usage,
+        usage_source="provider" if turn.reply.usage is not None else "none",
+        cost_usd=prices.cost(
+            intent.provider, intent.dialect, turn.reply.response_model or model, usage, intent.started_at
+        ),
+        request=_written(turn.request) if turn.request is not None else None,
+        response=_written(turn.reply.response) if turn.reply.response is not None else None,
+        texts=turn.texts + turn.reply.texts,
+        connection=intent.connection,
+    )
+
+
+def _asked(journaled: Journaled) -> list[bytes]:
+    """The caller's messages, in order."""
+    given, intent = journaled.request, journaled.intent
+    first = texts_of(given) if intent is not None and intent.content_type == JSON_SEQUENCE else [given] if given else []
+    return first + journaled.said
 
 
 def _reply(leads: Route, call: Call, intent: Intent, closing: Closing, journaled: Journaled) -> Reply | None:
@@ -214,7 +262,7 @@ def _seen(journaled: Journaled, intent: Intent, closing: Closing, head: ReplyHea
         query=intent.query,
         observed=closing.observed,
         status=closing.status,
-        request_bytes=intent.body_bytes,
+        request_bytes=intent.body_bytes + sum(map(len, journaled.said)),
         response_bytes=closing.response_bytes,
         # A row that was lost, when the disk refused it for long, shows in the count.
         capture_truncated=closing.truncated or sum(length for _, length in journaled.arrivals) < closing.response_bytes,

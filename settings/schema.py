@@ -324,6 +324,7 @@ class Settings(_Section):
     node: str = Field(default_factory=socket.gethostname)
     workers: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = 1
     lane: Literal["express", "mitm"] = "express"
+    websockets: Literal["record", "refuse"] = "record"
     drain_s: Annotated[float, Field(ge=0)] = 10.0
     providers: dict[str, Provider] = Field(default=_DEFAULT_PROVIDERS, validate_default=True, min_length=1)
     hosts: Hosts = Hosts()

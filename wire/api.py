@@ -1,6 +1,6 @@
 """What every API of every provider has in common: a row of functions, one such row in each API's file."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -32,10 +32,21 @@ class Folder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """What was asked and answered over a WebSocket, once: `request` stands where a request's body would."""
+
+    request: Json
+    reply: Reply
+    texts: tuple[Text, ...] = ()  # what was said to the model
+    model: str | None = None  # that was asked for
+
+
+@dataclass(frozen=True, slots=True)
 class Api:
     """One API. `whole` reads an unstreamed body that is JSON; `texts` gives what is new in a request body.
 
     `streams` says whether a call with this body asks for a stream (most APIs: `"stream": true`).
+    `turn` is set where the API speaks over a WebSocket too: the caller's messages and the provider's, as a turn.
     """
 
     operation: Operation
@@ -44,6 +55,7 @@ class Api:
     texts: Callable[[Json], tuple[Text, ...]]
     streams: Callable[[Mapping[str, Json]], bool]
     media: Literal["json", "multipart", "any"] = "json"
+    turn: Callable[[Sequence[bytes], Sequence[Event]], Turn] | None = None
 
 
 @dataclass(frozen=True, slots=True)

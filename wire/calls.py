@@ -8,6 +8,7 @@ from wire.decoding import ContentDecoder
 from wire.json_body import parse_json
 from wire.multipart import parse_multipart
 from wire.opaque import is_text, media_type, opaque
+from wire.openai.socket import models_in_query, models_of
 from wire.request_encoding import decoded
 
 _NAME: Final = 256
@@ -31,7 +32,7 @@ def read_call(
     the recorder): never raises; what cannot be read has `inspected=False` and a body of size and digest.
     """
     if strict:
-        return _judged(_call(route, _strictly(route, content_type, decoded(body, content_encoding, limit))))
+        return judged(_call(route, _strictly(route, content_type, decoded(body, content_encoding, limit))))
     plain = _decoded_leniently(body, content_encoding, limit)
     if plain is None:
         return _unread(route, content_type, body)
@@ -88,13 +89,47 @@ def _decoded_leniently(body: bytes, content_encoding: str | None, limit: int) ->
     return plain
 
 
+def read_upgrade(route: Route, query: str | None, *, strict: bool) -> Call:
+    """What an upgrade to a WebSocket asks: the model is in its query, or comes with each message. Raises BodyProblem
+    when strict."""
+    try:
+        models = models_in_query(query)
+    except BodyProblem:
+        if strict:
+            raise
+        models = []
+    call = Call(
+        operation=route.api.operation,
+        request_model=route.model or (models[0] if models else None),
+        stream=True,
+        inspected=True,
+        other_models=tuple(models if route.model else models[1:]),
+    )
+    return judged(call) if strict else call
+
+
+def read_message(route: Route, payload: Json) -> Call:
+    """What a message of a caller over a WebSocket asks. Raises BodyProblem("bad_model")."""
+    models = models_of(payload)
+    return judged(
+        Call(
+            operation=route.api.operation,
+            request_model=models[0] if models else None,
+            stream=True,
+            inspected=True,
+            body=payload,
+            other_models=tuple(models[1:]),
+        )
+    )
+
+
 def read_plain_call(route: Route, body: bytes) -> Call:
     """The strict reading of a body that is announced as JSON and nothing else, for an API that takes JSON: as
     `read_call`, without looking at the announcement again. Raises BodyProblem."""
-    return _judged(_call(route, parse_json(body, strict=True)))
+    return judged(_call(route, parse_json(body, strict=True)))
 
 
-def _judged(call: Call) -> Call:
+def judged(call: Call) -> Call:
     """The same call, if its models have names that can be read out and kept. Raises BodyProblem("bad_model")."""
     for name in (call.request_model, *call.other_models):
         if name is not None and (len(name) > _NAME or not name.isprintable()):

@@ -65,10 +65,22 @@ def target_problem(method: str, target: str, http_version: str, *, absolute: boo
     return None
 
 
+def asks_for_websocket(fields: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Is this a request to upgrade to a WebSocket (RFC 6455 §4.1)?"""
+    upgrade = [value.strip().lower() for name, value in fields if name.lower() == b"upgrade"]
+    return upgrade == [b"websocket"] and any(
+        token.strip().lower() == b"upgrade"
+        for name, value in fields
+        if name.lower() == b"connection"
+        for token in value.split(b",")
+    )
+
+
 def fields_problem(
-    fields: Sequence[tuple[bytes, bytes]], *, identity_headers: frozenset[bytes], strict: bool
+    fields: Sequence[tuple[bytes, bytes]], *, identity_headers: frozenset[bytes], strict: bool, websocket: bool = False
 ) -> str | None:
-    """The code for the header fields, or None. `identity_headers` are those that carry an identity here, lower-case."""
+    """The code for the header fields, or None. `identity_headers` are those that carry an identity here, lower-case.
+    `websocket`: what was asked for may be upgraded to one."""
     seen: set[bytes] = set()
     upgrade = b""
     connection: list[bytes] = []
@@ -94,10 +106,11 @@ def fields_problem(
         if low in _OTHER_METHOD:
             return "bad_header"
     if upgrade and b"upgrade" in connection:
-        if upgrade == b"websocket":
+        if upgrade != b"websocket":
+            return "upgrade_not_allowed" if strict else None
+        if not websocket:
             return "websocket_not_supported"
-        return "upgrade_not_allowed" if strict else None
-    if strict and upgrade:
+    elif strict and upgrade:
         return "upgrade_not_allowed"
     if strict and any(named in _IDENTITY or named in identity_headers or named in FOR_ALL for named in connection):
         return "bad_header"

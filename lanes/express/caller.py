@@ -278,6 +278,28 @@ class Caller(asyncio.Protocol):
         self._buffer = self._buffer[length:]
         return True
 
+    # -- WebSockets -------------------------------------------------------------------------------------------------
+
+    def hand_over(self, protocol: asyncio.Protocol) -> tuple[asyncio.Transport, bytes]:
+        """From here on another reads this connection. Given with it: what the caller has sent ahead."""
+        ahead, self._buffer = self._buffer, b""
+        self._transport.set_protocol(protocol)
+        if self._choked:
+            self._choked = False
+            self._transport.resume_reading()
+        return self._transport, ahead
+
+    def take_back(self, *, broken: bool) -> None:
+        """It is to be closed; `broken`: at once, with nothing said."""
+        self._passage = None
+        if self._transport.is_closing():
+            return
+        self._transport.set_protocol(self)
+        if broken:
+            self.break_off(reset=False)
+        else:
+            self._linger()
+
     # -- what goes out -----------------------------------------------------------------------------------------------
 
     def may_keep(self, head: RequestHead) -> bool:

@@ -6,6 +6,7 @@ from typing import Protocol
 from mitmproxy import http
 
 from exchange.decision import CODES
+from lanes.websocket.session import Session
 
 
 class Door(Protocol):
@@ -20,6 +21,10 @@ class Door(Protocol):
     def again(self, flow: http.HTTPFlow) -> bool:
         """The upstream answered 401, and nobody has seen that yet. True: `flow.request` was changed, and is to be sent
         once more; what comes then is the answer."""
+
+    def session(self, flow: http.HTTPFlow) -> Session | None:
+        """Before a request goes on: what judges and records the messages if it becomes a WebSocket. None: it must not
+        become one."""
 
     def refusal(self, code: str) -> http.Response:
         """The answer to a fault without a flow: a head that could not be read, or too many connections."""
@@ -51,6 +56,9 @@ class OpenDoor:
 
     def again(self, flow: http.HTTPFlow) -> bool:  # noqa: ARG002 - it changes nothing
         return False
+
+    def session(self, flow: http.HTTPFlow) -> Session | None:  # noqa: ARG002 - nobody is there to judge
+        return None
 
     def refusal(self, code: str) -> http.Response:
         return answer_for(code)

@@ -23,6 +23,8 @@ from lanes.express.probing import probe
 from lanes.express.request_body import Held
 from lanes.express.tls import verifying
 from lanes.express.upstream import Upstream
+from lanes.websocket.relay import Relay
+from lanes.websocket.session import Session
 
 if TYPE_CHECKING:
     from lanes.express.mode import ExpressMode
@@ -58,6 +60,8 @@ class Lane:
         self.pool = Pool(self)
         self.callers: set[Caller] = set()
         self.upstreams: set[Upstream] = set()
+        self.relays: set[Relay] = set()
+        """WebSockets, of both lanes."""
         self.draining = False
         self.now = time.monotonic
         self.wall = time.time
@@ -104,12 +108,16 @@ class Lane:
             server.close()
         for caller in list(self.callers):
             caller.close_idle()
-        if self.callers:
+        for relay in list(self.relays):
+            relay.drain()
+        if self.callers or self.relays:
             try:
                 async with asyncio.timeout(seconds):
                     await self._emptied.wait()
             except TimeoutError:
                 log.info("Cutting %d connections that did not end in time.", len(self.callers))
+        for relay in list(self.relays):
+            relay.shut_down()
         for caller in list(self.callers):
             caller.cut("Proxy shutting down")
         self.pool.close()
@@ -134,6 +142,8 @@ class Lane:
                 upstream.quiet += interval
                 if upstream.quiet > self.limits.reply_seconds and upstream.passage is not None:
                     upstream.passage.fail("Upstream timed out: no byte for too long", "upstream_timeout")
+        for relay in list(self.relays):
+            relay.sweep(now)
         self.pool.sweep(now)
 
     def resolve(self) -> None:
@@ -158,7 +168,21 @@ class Lane:
         self._addresses[address] -= 1
         if not self._addresses[address]:
             del self._addresses[address]
-        if self._emptied is not None and not self.callers:
+        self._see_whether_empty()
+
+    def carry(self, relay: Relay) -> None:
+        """A WebSocket has begun: its time is looked after, and its end when we end."""
+        self.relays.add(relay)
+        if self.draining:
+            relay.drain()
+
+    def let_go(self, relay: Relay) -> None:
+        """It is over."""
+        self.relays.discard(relay)
+        self._see_whether_empty()
+
+    def _see_whether_empty(self) -> None:
+        if self._emptied is not None and not self.callers and not self.relays:
             self._emptied.set()
 
     def listener_tls(self, host: str, port: int) -> ssl.SSLContext | None:
@@ -198,6 +222,14 @@ class Lane:
         except Exception:
             log.exception("The door failed; the answer goes on as it is.")
             return False
+
+    def session(self, flow: http.HTTPFlow) -> Session | None:
+        """What judges the messages of this flow, if it may become a WebSocket. A door that fails says no."""
+        try:
+            return self._door.session(flow)
+        except Exception:
+            log.exception("The door failed; this becomes no WebSocket.")
+            return None
 
     def refusal(self, code: str) -> http.Response:
         try:

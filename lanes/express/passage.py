@@ -15,11 +15,15 @@ from lanes.express.delivery import Delivery, Kept, ReplyTooLarge, Stream, framin
 from lanes.express.framing import BrokenFraming, Kind
 from lanes.express.head import HeadProblem, ReplyHead, RequestHead
 from lanes.express.hooks import Ran, Waiting, fire
+from lanes.express.switched import Switched
 from lanes.express.writing import can_go_as_it_came, request_message, streamed_head, whole_message
+from lanes.websocket.upgrade import request_id_of, upgrade_message
+from wire.websocket.handshake import fault_of_reply
 
 if TYPE_CHECKING:
     from lanes.express.caller import Caller
     from lanes.express.upstream import Upstream
+    from lanes.websocket.session import Session
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +50,7 @@ class Passage:
         "_pending",
         "_raw_head",
         "_reply",
+        "_session",
         "caller",
         "flow",
         "method",
@@ -60,6 +65,7 @@ class Passage:
         self.caller = caller
         self.method = head.method
         self.upstream: Upstream | None = None
+        self._session: Session | None = None
         self._head = head
         self._again = self._begun = self._ended = self._gone = self._pending = False
         self._keep = True
@@ -131,6 +137,9 @@ class Passage:
             self.refuse(problem.code)
             return
         lane = self.caller.lane
+        self._session = lane.session(self.flow) if self.method == b"GET" else None
+        if self._session is not None:
+            self._message = upgrade_message(self._message)
         destination = (data.scheme, data.host, data.port)
         upstream = lane.pool.take(destination)
         if upstream is not None:
@@ -147,6 +156,26 @@ class Passage:
         self.flow.server_conn = upstream.server
         message, self._message = self._message, b""
         upstream.send(self, message)
+
+    def switch(self, head: ReplyHead, raw: bytes, rest: bytes) -> bool:
+        """The upstream has switched protocols; `raw` is its head, `rest` what came with it. False: nobody asked for
+        that."""
+        session, upstream, flow, lane = self._session, self.upstream, self.flow, self.caller.lane
+        if session is None or upstream is None or self._gone:
+            return False
+        fault = fault_of_reply(flow.request.data.headers.fields, head.fields)
+        if fault is not None:
+            log.warning("A provider's answer to a WebSocket is refused: %s.", fault)
+            return False
+        flow.response = pinned.response(head.version, head.status, head.reason, head.fields, time.time())
+        self._ended = True
+        self.upstream = None
+        session.begin(request_id_of(flow.response))
+        lane.tell(lane.hooks.responseheaders, flow)
+        lane.tell(lane.hooks.response, flow)
+        flow.live = False
+        Switched(self.caller, upstream, session).begin(raw, rest)
+        return True
 
     def _send_again(self) -> None:
         """The request as it is now, once. The answer to the first is nobody's, nor is its connection used again: what

@@ -126,6 +126,12 @@ class Upstream(asyncio.Protocol):
         if not self._paused and not self._waiting and not self._transport.is_closing():
             self._transport.resume_reading()
 
+    def hand_over(self, protocol: asyncio.Protocol) -> asyncio.Transport:
+        """From here on another reads this connection; it has no next request."""
+        self.passage = None
+        self._transport.set_protocol(protocol)
+        return self._transport
+
     def abandon(self) -> None:
         """Whoever asked is gone; so is the use of this connection."""
         self.passage = None
@@ -161,7 +167,8 @@ class Upstream(asyncio.Protocol):
             if head.status >= 200:
                 break
             if head.status == 101:
-                self._break_off("it switched protocols unasked")
+                if self.passage is None or not self.passage.switch(head, data[at : end + 4], data[end + 4 :]):
+                    self._break_off("it switched protocols unasked")
                 return
             at = end + 4  # an interim reply (RFC 9110 §15.2); the final one follows
         passage = self.passage

@@ -49,7 +49,11 @@ from lanes.express.writing import BODILESS, announced_length, reply_head, reques
 from lanes.mitm.asking import Body, BodyWanted, Fault, Forget, Late, Message, Whole
 from lanes.mitm.http2 import STREAMS, CallerStreams
 from lanes.mitm.keeper import Keeper
+from lanes.mitm.switched import Carriage, Switch, Switched
 from lanes.mitm.ways import Way
+from lanes.websocket.session import Observed, Session
+from lanes.websocket.upgrade import request_id_of, upgrade_message
+from wire.websocket.handshake import fault_of_reply
 
 log = logging.getLogger(__name__)
 
@@ -179,6 +183,23 @@ class CallerConnection(_http1.Http1Server):
         self._keep(b"")
         if isinstance(event, events.ConnectionClosed) or self._dropped > self._keeper.limits.linger_bytes:
             yield from self._close()
+
+    def relayed(self, _event: events.Event) -> Commands:
+        """A WebSocket: what comes is not for the layers."""
+        yield from ()
+
+    def hand_over(self) -> bytes:
+        """It has become a WebSocket. Given: what the caller has sent ahead."""
+        ahead = bytes(self.buf)
+        self._keep(b"")
+        self.state = self.relayed
+        return ahead
+
+    def part(self) -> None:
+        """The WebSocket is over: read on for a while and drop (RFC 9112 §9.6)."""
+        self._keep(b"")
+        self._dropped, self._since = 0, self._keeper.now()
+        self.state = self.discard
 
     # -- what goes out ----------------------------------------------------------------------------------------------
 
@@ -372,11 +393,15 @@ class CheckpointStream(http_layers.HttpStream):
         super().__init__(context, stream_id)
         self._keeper = keeper
         self._sent_again = False
+        self._session: Session | None = None
+        self._is_switched = False
 
     def _handle_event(self, event: events.Event) -> Commands:
         if isinstance(event, Body):
             if self.client_state != self.state_errored:
                 yield from self._judge(event.data)
+        elif isinstance(event, Switch):
+            yield from self._switch(event)
         elif not isinstance(event, Fault):
             yield from super()._handle_event(event)
         elif event.code == "upstream_timeout":
@@ -419,6 +444,9 @@ class CheckpointStream(http_layers.HttpStream):
             self._keeper.refuse(self.flow, problem.code)
             yield from self._answer()
             return
+        self._session = self._keeper.session(self.flow) if self.flow.request.data.method == b"GET" else None
+        if self._session is not None:
+            message = upgrade_message(message)
         if (yield from self.make_server_connection()):
             method = self.flow.request.data.method
             yield http_layers.SendHttp(Message(self.stream_id, method, message), self.context.server)
@@ -440,6 +468,9 @@ class CheckpointStream(http_layers.HttpStream):
             self.server_state = self.state_consume_response_body
 
     def handle_protocol_error(self, event: _events.RequestProtocolError | _events.ResponseProtocolError) -> Commands:
+        if self._is_switched:
+            yield from self._lose_switched(event)
+            return
         told_nothing = self.client_state != self.state_errored and self.server_state in (
             self.state_wait_for_response_headers,
             self.state_consume_response_body,
@@ -455,6 +486,16 @@ class CheckpointStream(http_layers.HttpStream):
         yield _hooks.HttpErrorHook(self.flow)
         yield from self._tell()
 
+    def _lose_switched(self, event: _events.RequestProtocolError | _events.ResponseProtocolError) -> Commands:
+        """A connection of a WebSocket ended before its first frame was passed."""
+        assert self._session is not None
+        self.client_state = self.server_state = self.state_errored
+        gone: Observed = "client_gone" if isinstance(event, _events.RequestProtocolError) else "upstream_cut"
+        self._session.end(gone, clean=False)
+        for conn in (self.context.server, self.context.client):
+            if conn.state is not connection.ConnectionState.CLOSED:
+                yield commands.CloseConnection(conn)
+
     def _give_up(self, why: str) -> Commands:
         """On the upstream: its connection goes, the caller is told as far as it still can be."""
         if self.server_state in (self.state_done, self.state_errored):
@@ -463,6 +504,27 @@ class CheckpointStream(http_layers.HttpStream):
             yield commands.CloseConnection(self.context.server)
         code = _events.ErrorCode.GENERIC_SERVER_ERROR
         yield from self.handle_protocol_error(_events.ResponseProtocolError(self.stream_id, why, code))
+
+    def _switch(self, event: Switch) -> Commands:
+        """The upstream has become a WebSocket: its frames are the handler's, once the hooks have seen the answer."""
+        session, head, flow_ = self._session, event.head, self.flow
+        fault = fault_of_reply(flow_.request.data.headers.fields, head.fields) if session else "nobody asked for that"
+        if session is None or fault is not None:
+            log.warning("A provider's answer to a WebSocket is refused: %s.", fault)
+            yield from self._give_up("Upstream disconnected: it switched protocols unasked")
+            return
+        flow_.response = pinned.response(head.version, head.status, head.reason, head.fields, time.time())
+        session.begin(request_id_of(flow_.response))
+        self._is_switched = True
+        yield _hooks.HttpResponseHeadersHook(flow_)
+        yield _hooks.HttpResponseHook(flow_)
+        flow_.live = False
+        if self.client_state == self.state_errored:
+            return  # one of them left while the hooks ran
+        self.client_state = self.server_state = self.state_errored
+        top = next(one for one in self.context.layers if isinstance(one, CheckpointTop))
+        top.switched = Switched(session, self.context.server, event.raw)
+        yield http_layers.DropStream(self.stream_id)
 
     def _answer(self) -> Commands:
         """`flow.response` goes out; addons see it as mitmproxy shows them a response set by an addon."""
@@ -489,6 +551,7 @@ class ProviderConnection(_base.HttpConnection):
         self._buffer = b""
         self._walk: Walk | None = None  # None: its head is due
         self._keep = False
+        self._is_switched = False
         self._top.http.providers[self.conn] = self
 
     @property
@@ -505,7 +568,9 @@ class ProviderConnection(_base.HttpConnection):
         elif isinstance(event, events.ConnectionClosed):
             yield from self._closed()
         elif isinstance(event, events.DataReceived):
-            if self._stream is None:
+            if self._is_switched:
+                self._buffer += event.data
+            elif self._stream is None:
                 yield from self._abandon()  # it said something unasked
             elif self._walk is None:
                 yield from self._head(self._stream, self._buffer + event.data)
@@ -527,7 +592,8 @@ class ProviderConnection(_base.HttpConnection):
                 yield from self._broken(stream, "its reply's head cannot be read")
                 return
             if head.status == 101:
-                yield from self._broken(stream, "it switched protocols unasked")
+                self._buffer, self._is_switched = data[end + 4 :], True
+                yield ReceiveHttp(Switch(stream, head, data[at : end + 4]))
                 return
             if head.status >= 200:
                 break
@@ -543,6 +609,12 @@ class ProviderConnection(_base.HttpConnection):
             yield from self._ended(stream, rest)
         elif rest:
             yield from self._reply_body(stream, walk, rest)
+
+    def hand_over(self) -> bytes:
+        """The layers have no more to do with this connection. Given: what it has said meanwhile."""
+        self._stream = None
+        rest, self._buffer = self._buffer, b""
+        return rest
 
     def _reply_body(self, stream: int, walk: Walk, data: bytes) -> Commands:
         try:
@@ -625,6 +697,8 @@ class CheckpointTop(layer.Layer):
         self.broken: set[connection.Connection] = set()
         """Connections that were reset, not ended."""
         self.http = CheckpointHttp(context, keeper, way)
+        self.switched: Switched | None = None
+        """Set once the connections have become a WebSocket."""
 
     def _handle_event(self, event: events.Event) -> Commands:
         yield from self.http.handle_event(event)
@@ -648,6 +722,7 @@ class CheckpointHandler(mode_servers.ProxyConnectionHandler):
         self._room, self._outlet = asyncio.Event(), asyncio.Event()
         self._unsent, self._stalled = 0, keeper.now()
         self._late: asyncio.Task[None] | None = None
+        self._carriage: Carriage | None = None
         top = self._top = CheckpointTop(self.layer.context, keeper, way)
         self.layer = top
         self.caller = top.http.caller
@@ -667,8 +742,43 @@ class CheckpointHandler(mode_servers.ProxyConnectionHandler):
             io = self.transports.get(event.connection)
             if io is not None and isinstance(io.reader, asyncio.StreamReader) and io.reader.exception() is not None:
                 self._top.broken.add(event.connection)
-        await super().server_event(event)
-        for room, is_taken in ((self._room, self.caller.is_choked), (self._outlet, self.caller.is_swamped)):
+        if self._carriage is not None and not self._carriage.relay.over:
+            self._carry(self._carriage, event)
+        else:
+            await super().server_event(event)
+        if self._carriage is None and self._top.switched is not None:
+            self._take_over(self._top.switched)
+        self.make_room()
+
+    def _carry(self, carriage: Carriage, event: events.Event) -> None:
+        self.timeout_watchdog.register_activity()
+        if isinstance(event, events.DataReceived):
+            carriage.feed(event.connection, event.data)
+        elif isinstance(event, events.ConnectionClosed):
+            carriage.lost(event.connection)
+
+    def _take_over(self, switched: Switched) -> None:
+        assert isinstance(self.caller, CallerConnection)  # HTTP/2 knows no upgrade (RFC 9113 §8.2.2)
+        provider = self._top.http.providers.pop(switched.server, None)
+        rest = provider.hand_over() if provider is not None else b""
+        carriage = self._carriage = Carriage(self, self._keeper, switched)
+        carriage.begin(switched.raw, self.caller.hand_over(), rest)
+
+    def part(self, server: connection.Server, *, broken: bool) -> None:
+        """The end of a WebSocket. `broken`: the caller is to see no orderly end."""
+        if server in self.transports and server.state is not connection.ConnectionState.CLOSED:
+            self.close_connection(server)
+        if self.client not in self.transports or self.client.state is connection.ConnectionState.CLOSED:
+            return
+        assert isinstance(self.caller, CallerConnection)
+        half = not broken and self._writer.can_write_eof()
+        self.caller.part()
+        self.close_connection(self.client, half_close=half)
+
+    def make_room(self) -> None:
+        """Look who may be read."""
+        held = self._carriage is not None and self._carriage.is_held
+        for room, is_taken in ((self._room, self.caller.is_choked or held), (self._outlet, self.caller.is_swamped)):
             if is_taken:
                 room.clear()
             else:

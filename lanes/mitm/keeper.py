@@ -7,6 +7,8 @@ from mitmproxy import http
 
 from lanes.express.limits import Limits
 from lanes.express.request_body import Held
+from lanes.websocket.relay import Relay
+from lanes.websocket.session import Session
 
 
 class Keeper(Protocol):
@@ -26,6 +28,15 @@ class Keeper(Protocol):
 
     def again(self, flow: http.HTTPFlow) -> bool:
         """The upstream answered 401, and nobody has seen that yet: is `flow.request` to be sent once more?"""
+
+    def session(self, flow: http.HTTPFlow) -> Session | None:
+        """What judges and records the messages of this flow, if it may become a WebSocket."""
+
+    def carry(self, relay: Relay) -> None:
+        """A WebSocket has begun: its time is looked after, and its end when we end."""
+
+    def let_go(self, relay: Relay) -> None:
+        """It is over."""
 
     def refusal(self, code: str) -> http.Response:
         """The answer to a fault without a flow: a head that could not be read, or too many connections."""

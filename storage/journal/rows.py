@@ -8,7 +8,7 @@ import msgspec
 from exchange.principal import Principal
 from exchange.tunnel import WhyUnread
 
-INTENT, PIECE, CLOSING, UNREAD = 1, 2, 3, 4
+INTENT, PIECE, CLOSING, UNREAD, SAID = 1, 2, 3, 4, 5
 
 _HALVES = re.compile("[\ud800-\udfff]")
 
@@ -17,7 +17,11 @@ Observed = Literal["response_ended", "client_gone", "upstream_cut", "timed_out",
 
 
 class Intent(msgspec.Struct, frozen=True, array_like=True):
-    """Who asks what, and what was decided. The row's body is the request body, as it came."""
+    """Who asks what, and what was decided. The row's body is the request body, as it came.
+
+    Over a WebSocket an exchange can have a second one, which takes the place of the first: the upgrade was on record
+    before anything was asked, and what is asked first goes on under its id.
+    """
 
     number: int  # counts the intents of this boot, from 1: a gap is a lost row
     started_at: int  # wall clock, microseconds since 1970
@@ -47,6 +51,7 @@ class Intent(msgspec.Struct, frozen=True, array_like=True):
     stream: bool
     changed: tuple[str, ...] = ()
     content_kept: bool = True  # False: its record keeps nothing that was said
+    connection: str | None = None  # of a WebSocket's exchanges: the id of its first, the upgrade
 
 
 class ReplyHead(msgspec.Struct, frozen=True, array_like=True):
@@ -113,14 +118,21 @@ class Unread(msgspec.Struct, frozen=True, array_like=True):
         return msgspec.structs.replace(self, ended_at=ended_at, sent=sent, received=received)
 
 
-type Row = Intent | Piece | Closing | Unread
+class Said(msgspec.Struct, frozen=True, array_like=True):
+    """A message that the caller sent over a WebSocket within an exchange. The row's body is the message."""
 
-_KIND: dict[type, int] = {Intent: INTENT, Piece: PIECE, Closing: CLOSING, Unread: UNREAD}
+    at: int  # microseconds since the exchange began
+
+
+type Row = Intent | Piece | Closing | Unread | Said
+
+_KIND: dict[type, int] = {Intent: INTENT, Piece: PIECE, Closing: CLOSING, Unread: UNREAD, Said: SAID}
 _encode = msgspec.msgpack.Encoder().encode
 _DECODERS: dict[int, msgspec.msgpack.Decoder[Row]] = {
     INTENT: msgspec.msgpack.Decoder(Intent),
     PIECE: msgspec.msgpack.Decoder(Piece),
     CLOSING: msgspec.msgpack.Decoder(Closing),
+    SAID: msgspec.msgpack.Decoder(Said),
     UNREAD: msgspec.msgpack.Decoder(Unread),
 }
 

@@ -134,7 +134,7 @@ async def test_a_reader_that_raises_refuses(
 async def test_a_copy_that_fails_never_touches_the_answer(
     tmp_path: Path, provider: Provider, lane: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(StreamTee, "_keep", failing)
+    monkeypatch.setattr(StreamTee, "keep", failing)
     provider.answer = streamed(["one", "two"])
     token = mint(tmp_path / "data", email="ann@example.com", days=1)
     async with worker(tmp_path, provider.url, lane=lane) as url:

@@ -5,6 +5,8 @@ from tests.attacks.rows import DENIED, GOOD, NO_READ, Row, chunked, post
 _CHUNKED = "Transfer-Encoding: chunked"
 _SENT = chunked(GOOD)
 _TE = ("bad_request", "bad_header", "bad_transfer_encoding", "duplicate_header")
+_HANDSHAKE = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+              "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==")  # fmt: skip
 _HIDDEN = b"GET /admin HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -127,11 +129,15 @@ ROWS: tuple[Row, ...] = (
     Row("F12", "hidden in a refused body", post(_HIDDEN, auth=""), (401,), ("missing_identity",)),
     Row("F13", "WebSocket without identity",
         post(b"", "Connection: Upgrade", "Upgrade: websocket", line="GET /v1/realtime HTTP/1.1", auth="", kind=b""),
-        (401, 426), ("missing_identity", "websocket_not_supported")),
+        (400,), ("bad_websocket",)),
     Row("F13", "WebSocket with identity",
         post(b"", "Connection: Upgrade", "Upgrade: websocket", line="GET /v1/realtime HTTP/1.1", kind=b""),
-        (426,), ("websocket_not_supported",)),
+        (400,), ("bad_websocket",)),
+    Row("F13", "a whole handshake without identity",
+        post(b"", *_HANDSHAKE, line="GET /v1/responses HTTP/1.1", auth="", kind=b""), (401,), ("missing_identity",)),
+    Row("F13", "a handshake elsewhere",
+        post(b"", *_HANDSHAKE, line="GET /v1/models HTTP/1.1", kind=b""), (426,), ("websocket_not_supported",)),
     Row("F15", "h2c", post(GOOD, "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk"),
         codes=("upgrade_not_allowed",)),
 )  # fmt: skip
-"""F5, F8, F9, F16: HTTP/2, which is not offered in reverse mode. F14: WebSockets are refused as a whole."""
+"""F5, F8, F9, F16: HTTP/2, which is not offered in reverse mode. F14: tests/attacks/test_frames.py."""

@@ -86,7 +86,7 @@ def test_codex_falls_back_from_its_websocket_and_works(tmp_path: Path, provider:
     provider.answer = Answer(chunks=responses_stream("Hi from the provider"), fields=STREAM)
     home = tmp_path / "home"
     home.mkdir()
-    with Instance(tmp_path, provider.url) as instance:
+    with Instance(tmp_path, provider.url, more="websockets: refuse\n") as instance:
         base_url = f'openai_base_url="{instance.url}/v1"'
         said = run(
             [installed("codex"), "exec", "--skip-git-repo-check", "-c", base_url, "say hi"],

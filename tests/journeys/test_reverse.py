@@ -260,7 +260,7 @@ def test_a_websocket_is_refused_so_that_clients_fall_back(tmp_path: Path, provid
         "sec-websocket-version": "13",
         "sec-websocket-key": "x" * 22 + "==",
     }
-    with Instance(tmp_path, provider.url, lane=lane) as instance:
+    with Instance(tmp_path, provider.url, lane=lane, more="websockets: refuse\n") as instance:
         answer = httpx2.get(f"{instance.url}/v1/responses", headers=headers)
         (record,) = instance.recorded(1)
 

@@ -123,10 +123,8 @@ def test_a_server_s_message_past_the_limit_is_walked_over_and_not_kept() -> None
 def test_a_hostile_frame_is_refused_with_its_close_code_wherever_it_is_cut(raw: bytes, code: int) -> None:
     good = frame(TEXT, b"good", MASK)
     for cuts in ([good + raw], [good, *(raw[i : i + 1] for i in range(min(len(raw), 40))), raw[40:]]):
-        walker = FrameWalker(LIMIT, from_client=True)
         with pytest.raises(FrameProblem) as refused:
-            for cut in cuts:
-                walker.feed(cut)
+            walked(cuts)
         assert refused.value.code == code
     with pytest.raises(FrameProblem) as refused:
         FrameWalker(LIMIT, from_client=True).feed(good + raw)

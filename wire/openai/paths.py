@@ -19,15 +19,23 @@ from wire.openai import (
     realtime,
     responses,
 )
+from wire.openai.socket import Kind
+from wire.openai.socket_turns import realtime_turn, responses_turn
 
 _AGENT_EVENTS: Final[Api] = replace(agents.API, media="any")
 _RETRIEVED: Final[Api] = replace(responses.API, media="any")
+SOCKETS: Final[dict[Kind, Api]] = {
+    "responses": replace(responses.API, media="any", streams=realtime.streams, turn=responses_turn),
+    "realtime": replace(realtime.API, turn=realtime_turn),
+}
+"""APIs that are spoken over a WebSocket."""
 
 TABLE: Final[tuple[tuple[str, str, Api], ...]] = (
     ("POST", "chat/completions", chat.API),
     ("POST", "responses", responses.API),
     ("POST", "responses/compact", responses.API),
     ("POST", "responses/input_tokens", responses.API),
+    ("GET", "responses", SOCKETS["responses"]),  # as a WebSocket
     ("GET", "responses/{id}", _RETRIEVED),  # a background response, its stream resumed or not
     ("POST", "completions", completions.API),
     ("POST", "embeddings", embeddings.API),
@@ -38,7 +46,7 @@ TABLE: Final[tuple[tuple[str, str, Api], ...]] = (
     ("POST", "images/generations", images.API),
     ("POST", "images/edits", images.EDITS),
     ("POST", "images/variations", images.EDITS),
-    ("GET", "realtime", realtime.API),
+    ("GET", "realtime", SOCKETS["realtime"]),
     ("POST", "realtime/sessions", realtime.SESSIONS),
     ("POST", "realtime/transcription_sessions", realtime.SESSIONS),
     ("POST", "realtime/client_secrets", realtime.SESSIONS),

@@ -73,6 +73,11 @@ class FrameWalker:
         """No frame and no message is under way: something else may be said here."""
         return self._left < 0 and not self._head and not self._begun
 
+    @property
+    def is_between_frames(self) -> bool:
+        """A control frame may be said here, amid a message that comes in fragments (§5.4)."""
+        return self._left < 0 and not self._head
+
     def feed(self, data: bytes) -> list[Message]:
         """The messages that these bytes complete. Raises FrameProblem, after which nothing more may be fed."""
         found: list[Message] = []

@@ -14,6 +14,7 @@ ACCEPT: Final = b"sec-websocket-accept"
 PROTOCOL: Final = b"sec-websocket-protocol"
 EXTENSIONS: Final = b"sec-websocket-extensions"
 _VERSION: Final = b"sec-websocket-version"
+HANDSHAKE: Final = frozenset({KEY, ACCEPT, PROTOCOL, EXTENSIONS, _VERSION})
 
 
 def values(fields: Fields, name: bytes) -> list[bytes]:
@@ -31,7 +32,7 @@ def is_acceptable(fields: Fields) -> bool:
     key, version = values(fields, KEY), values(fields, _VERSION)
     if len(key) != 1 or version != [b"13"]:
         return False
-    if values(fields, b"content-length") or values(fields, b"transfer-encoding"):
+    if values(fields, b"content-length") not in ([], [b"0"]) or values(fields, b"transfer-encoding"):
         return False
     try:
         return len(base64.b64decode(key[0], validate=True)) == 16

@@ -1,0 +1,1 @@
+"""WebSockets between a caller and a provider, the same on both lanes."""
