@@ -16,6 +16,9 @@ SMALLEST: Final = 48
 LONG_STRING: Final = 160
 """Bytes of JSON text from which a string is cut out of its element."""
 
+_FIRST: Final = 16  # bytes
+_BETWEEN: Final = frozenset((b" ", b"\t", b"\r", b"\n", b","))
+
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ELEMENTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -27,7 +30,7 @@ def elements(body: bytes) -> list[Span]:
     spans: list[Span] = []
     position = 0
     for value in _values(body):
-        at = body.find(value, position)
+        at = _place(body, value, position)
         if at < 0:
             return []
         position = at + len(value)
@@ -44,7 +47,7 @@ def strings(element: bytes) -> list[Span]:
     spans: list[Span] = []
     position = 0
     for value in _values(element):
-        at = element.find(value, position)
+        at = _place(element, value, position)
         if at < 0:
             return []
         position = at + len(value)
@@ -68,7 +71,7 @@ def _deeper(value: bytes) -> Iterator[Span]:
 def _long(whole: bytes, start: int, part: bytes) -> Iterator[Span]:
     position = start
     for value in _values(part):
-        at = whole.find(value, position)
+        at = _place(whole, value, position)
         position = at + len(value)
         if value[:1] == b'"' and len(value) >= LONG_STRING:
             yield at, position
@@ -84,6 +87,15 @@ def _values(body: bytes) -> list[bytes]:
         return []
 
 
+def _place(body: bytes, value: bytes, position: int) -> int:
+    """`body.find(value, position)`: to look for the first bytes and then compare is faster, for values are long."""
+    first = value[:_FIRST]
+    at = body.find(first, position)
+    while at >= 0 and not body.startswith(value, at):
+        at = body.find(first, at + 1)
+    return at
+
+
 def _inside(body: bytes, at: int, value: bytes) -> list[Span] | None:
     """The elements of the list that stands at `at`; None when they are not where they should be."""
     try:
@@ -94,8 +106,10 @@ def _inside(body: bytes, at: int, value: bytes) -> list[Span] | None:
     position = at + 1
     for raw in found:
         element = bytes(raw)
-        start = body.find(element, position)
-        if start < 0 or body[position:start].strip(b" \t\r\n,"):
+        start = position
+        while body[start : start + 1] in _BETWEEN:
+            start += 1
+        if not body.startswith(element, start):
             return None
         position = start + len(element)
         spans.append((start, position))

@@ -4,14 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import msgspec
+
 from exchange.call import Json, Operation, Text
 from exchange.reply import Reply
 
 Dialect = Literal["openai", "azure", "anthropic", "gemini", "bedrock", "ollama", "cohere"]
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, gc=False):  # a stream has hundreds; these are made quickly
     """One event of a stream, whatever its framing: SSE event, JSON line, array element, binary frame.
 
     `name` is the SSE `event:` field or the binary frame's `:event-type`; empty when there is none.

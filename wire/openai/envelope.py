@@ -20,9 +20,16 @@ class Envelope:
         self._usage: Json = None
         self._inner_usage: Json = None  # Moonshot's choices[].usage, Groq's x_groq.usage
         self._fields: dict[str, Json] = {}
+        self._said: dict[str, str] = {}
 
     def add(self, key: str, value: Json) -> None:
-        """One field of a chunk."""
+        """One field of a chunk. Most are in every chunk, and the same: what a string said last says nothing new."""
+        if type(value) is str:
+            if self._said.get(key) == value:
+                return
+            self._said[key] = value
+        else:
+            self._said.pop(key, None)
         if key == "id":
             if value != self._id:
                 self._identify(value)
