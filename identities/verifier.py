@@ -356,7 +356,8 @@ class Verifier:
 
 
 def _is_one_of(people: frozenset[str], one: Principal) -> bool:
-    return one.subject in people or one.email in people
+    # An address is revoked in small letters, whatever claim it is in.
+    return one.subject in people or one.email in people or ("@" in one.subject and one.subject.lower() in people)
 
 
 def same_person(one: Principal, other: Principal) -> bool:

@@ -7,11 +7,17 @@ ID and access tokens are told apart by `token_use`, so that neither passes for t
 https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html
 """
 
+import re
+from typing import Final
+
 from exchange.call import Json
 from identities.claims import mail_doubt, subject, text, texts
 from identities.issuer import Claims, Issuer, Person, key_source
 from identities.refusal import IdentityRefused
 from settings.issuers import Cognito
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+"""The form of a `sub`. Who signs up chooses a name, and it must not be somebody's `sub`."""
 
 
 def issuer(settings: Cognito) -> Issuer:
@@ -32,7 +38,7 @@ def issuer(settings: Cognito) -> Issuer:
             subject(claims),
             None if access else claims.get("email"),
             mail_doubt(claims, "trusted" if trusted else "required"),
-            names=(subject(claims), *([name] if name else ())),
+            names=(subject(claims), *([name] if name and _UUID.fullmatch(name) is None else ())),
             groups=texts(claims, settings.groups_claim),
         )
 

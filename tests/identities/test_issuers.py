@@ -31,6 +31,7 @@ from tests.identities.minting import (
 POOL = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbC"
 TENANT = "8f1c0000-1111-2222-3333-444455556666"
 TAG = "3" * 64
+SERVICE = "1f0c2a5e-0000-4000-8000-00000000abcd"
 IAP = "/projects/123/global/backendServices/456"
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -46,7 +47,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "user_pool": "eu-west-1_AbC",
         "clients": ["app"],
         "token_use": "access",
-        "map": {"group:staff": "example.com", "batch": "batch@example.com"},
+        "map": {"group:staff": "example.com", "batch": "batch@example.com", SERVICE: "service@example.com"},
     },
     "google": {
         "audience": "1234.apps.googleusercontent.com",
@@ -159,6 +160,13 @@ ROWS: list[tuple[str, str, dict[str, Any], str]] = [
     ),
     ("cognito_access", "by group", {}, "example.com"),
     ("cognito_access", "by name", {"username": "batch", "cognito:groups": []}, "batch@example.com"),
+    (
+        "cognito_access",
+        "a name that was chosen to be another's sub",
+        {"sub": "other", "username": SERVICE, "cognito:groups": []},
+        "subject_not_allowed",
+    ),
+    ("cognito_access", "by sub", {"sub": SERVICE, "username": SERVICE, "cognito:groups": []}, "service@example.com"),
     ("cognito_access", "not on the map", {"cognito:groups": []}, "subject_not_allowed"),
     (
         "cognito_access",

@@ -177,6 +177,16 @@ async def test_revocation_takes_effect_at_once(tmp_path: Path) -> None:
     assert await answer(one, bearer(ANN)) == "ann@example.com"
 
 
+async def test_a_subject_that_is_an_address_is_revoked_as_addresses_are(tmp_path: Path) -> None:
+    """The list holds addresses in small letters; a service's subject may be written otherwise, and have no address."""
+    one = verifier(tmp_path, {**corp(tmp_path), "map": {"Robot@*": "example.com"}})
+    shown = bearer(token(claims(sub="Robot@P.iam.gserviceaccount.com", email=...)))
+    assert await answer(one, shown) == "example.com"
+    one.revoke(people=frozenset({"robot@p.iam.gserviceaccount.com"}))
+
+    assert await answer(one, shown) == "invalid_token"
+
+
 def test_headers_that_carry_identity_never_go_upstream(tmp_path: Path) -> None:
     strip = verifier(tmp_path, edge(tmp_path)).strip
     for name in (
