@@ -83,10 +83,8 @@ def rotate(
     config: Config = None,
     any_host: _AnyHost = False,
     host: _Hosts = None,
-    at: Annotated[
-        str | None, typer.Option("--at", metavar="DATE", help="Switch at the first start on or after this day.")
-    ] = None,
-    switch: Annotated[bool, typer.Option("--switch", help="Sign with the new one from the next start on.")] = False,
+    at: Annotated[str | None, typer.Option("--at", metavar="DATE", help="Switch on this day (UTC).")] = None,
+    switch: Annotated[bool, typer.Option("--switch", help="Sign with the new one from now on.")] = False,
     give_up: Annotated[bool, typer.Option("--give-up", help="Forget the new one.")] = False,
 ) -> None:
     """Replace the CA without a gap: make the next one, make it known, then switch.
@@ -106,7 +104,7 @@ def rotate(
             raise Failed("There is no next CA. Make it first: sekisho ca rotate")
         if switch:
             folder.switch()
-            _say_next("Workers read the CA when they start: restart Sekisho.")
+            _say_next("Workers sign with it within seconds; no restart is needed.")
         else:
             folder.give_up_next()
     elif waiting is not None:

@@ -26,7 +26,7 @@ def page(standing: "AuthorityStanding") -> list[Text]:
         if each.role != "former" or each.installed_in:
             lines.append(Text(f"  trusted   {visible(', '.join(each.installed_in)) or 'by no store of this machine'}"))
         if each.role == "next":
-            when = f"on the first start after {each.switch_at:%Y-%m-%d}" if each.switch_at else "by --switch"
+            when = f"on {each.switch_at:%Y-%m-%d}" if each.switch_at else "by --switch"
             lines.append(Text(f"  switch    {when}"))
     return [*lines, Text(f"to trust  {visible(standing.trusted)}")]
 

@@ -8,8 +8,11 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
+from certificates.authority import UnusableAuthority
+from certificates.readiness import kept_authority, needs_authority
 from settings.schema import Listener, Settings
 
 log = logging.getLogger(__name__)
@@ -17,6 +20,7 @@ log = logging.getLogger(__name__)
 _PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)  # seconds before a process that keeps dying is started again
 _SETTLED = 10.0  # seconds of life after which a process counts as well
 _LAUNCHER = Path(__file__).resolve().parent.parent / "run_proxy.py"
+_SWITCHING = 60.0  # seconds between looks whether the next CA is due
 _RECORDER_TIME = 3.5  # seconds to store what is whole when everything stops
 
 
@@ -116,10 +120,21 @@ class Supervisor:
             await self._stop([])
             return 1
         keeping = [asyncio.ensure_future(child.keep()) for child in (self._recorder, *self._workers)]
+        if needs_authority(self._settings):
+            keeping.append(asyncio.ensure_future(self._switch_authority()))
         self._announce()
         await stop.wait()
         await self._stop(keeping)
         return 0
+
+    async def _switch_authority(self) -> None:
+        """The next CA signs from its day on, without a restart: workers notice."""
+        while True:
+            await asyncio.sleep(_SWITCHING)
+            try:
+                await asyncio.to_thread(kept_authority, self._settings, datetime.now(UTC))
+            except (UnusableAuthority, OSError) as cannot:
+                log.error("Cannot look whether another CA is to sign: %s", cannot)
 
     async def _stop(self, keeping: Sequence[asyncio.Future[None]]) -> None:
         """Workers first, so that the recorder sees all they wrote."""

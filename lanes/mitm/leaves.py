@@ -26,6 +26,18 @@ class Leaves:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._contexts: dict[str, tuple[datetime.datetime, ssl.SSLContext]] = {}
 
+    def sign_with(self, authority: Authority) -> bool:
+        """From now on this one signs; certificates that the former one signed are not shown to new connections.
+
+        Returns:
+            Whether it is another than before.
+        """
+        if authority.certificate == self._authority.certificate:
+            return False
+        self._authority = authority
+        self._contexts.clear()
+        return True
+
     def context(self, host: str) -> ssl.SSLContext:
         """For the server's side of a handshake: TLS 1.2 or later, HTTP/2 and HTTP/1.1 by ALPN. Made within some
         milliseconds for a host that is new, renewed before it runs out."""

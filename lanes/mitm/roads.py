@@ -30,6 +30,7 @@ from lanes.mitm.ways import Way
 log = logging.getLogger(__name__)
 
 BACKLOG = 4096
+_LOOK_S = 5.0  # seconds between looks at the file of the CA
 
 
 class Roads:
@@ -49,11 +50,28 @@ class Roads:
         self.keeper, self.tunnels = keeper, tunnels
         self.lane: MitmLane = mitm_lane(keeper)
         self._mode, self._manager = mode, manager
-        authority = AuthorityFolder(Path(ctx.options.confdir).parent).current()
+        folder = AuthorityFolder(Path(ctx.options.confdir).parent)
+        authority = folder.current()
         if authority is None:
             raise UnusableAuthority(f"There is no CA in {ctx.options.confdir}. Make one: sekisho ca init")
         self._leaves = Leaves(authority)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._following = asyncio.get_running_loop().create_task(self._follow(folder), name="authority")
+
+    async def _follow(self, folder: AuthorityFolder) -> None:
+        """After `sekisho ca rotate --switch` the next authority signs. One that cannot be used changes nothing."""
+        said = None
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            try:
+                found = await asyncio.to_thread(folder.current)
+            except UnusableAuthority as unusable:
+                if str(unusable) != said:
+                    log.error("%s Until then the former one signs on.", said := str(unusable))
+                continue
+            said = None
+            if found is not None and self._leaves.sign_with(found):
+                log.info("Another CA signs from now on: %s.", found.root.subject.rfc4514_string())
 
     # -- the first bytes ----------------------------------------------------------------------------------------------
 
