@@ -1,7 +1,7 @@
 """Every row against a running gateway, on both lanes: nothing passes, crashes, hangs or leaks, and it is on record."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def test_no_row_of_the_table_passes_crashes_hangs_or_leaks(tmp_path: Path, provi
         assert not list(objections(GOOD, put(instance.port, provider, GOOD, tokens, "good"), tokens)), "still serving"
         assert instance.pids("worker") == [worker], "the worker was replaced"
         grown = peak_memory(worker) - before
-        for label, lack in unrecorded(ROWS, instance).items():
+        for label, lack in unrecorded(dict(enumerate(ROWS)), instance).items():
             failed.setdefault(label, []).append(lack)
         log = instance.log.read_text(encoding="utf-8", errors="replace")
         took = instance.stop()
@@ -63,9 +63,9 @@ def peak_memory(pid: int) -> int:
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) >> 10
 
 
-def unrecorded(rows: Sequence[Row], instance: Instance) -> dict[str, str]:
-    """By label: what the export lacks or says wrongly of a row whose head could be read."""
-    owed = {f"row-{number}": row for number, row in enumerate(ROWS) if row.recorded}
+def unrecorded(rows: Mapping[int, Row], instance: Instance) -> dict[str, str]:
+    """By label: what the export lacks or says wrongly of a row whose head could be read. `rows`: by their marks."""
+    owed = {f"row-{number}": row for number, row in rows.items() if row.recorded}
     deadline = time.monotonic() + 15
     records: dict[str, dict[str, Any]] = {}
     while owed.keys() - records.keys() and time.monotonic() < deadline:
