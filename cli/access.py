@@ -1,11 +1,18 @@
 """`sekisho access`: who looked at what."""
 
+import sqlite3
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.failure import Failed
 from cli.options import Config, settings_at
+
+if TYPE_CHECKING:
+    from storage.access import Access
 
 
 def access(
@@ -20,11 +27,10 @@ def access(
     import msgspec
 
     from cli.terminal import err, one_line, out, write_json
-    from storage.access import read_access
 
     console = out()
     said = False
-    for look in read_access(settings_at(config).data_dir, number):
+    for look in _looks(settings_at(config).data_dir, number):
         said = True
         if as_json:
             write_json(msgspec.json.encode(asdict(look)))
@@ -35,3 +41,14 @@ def access(
         console.print(f"{words}{reason}", overflow="ignore")
     if not said:
         err().print("Nobody has looked at content yet.")
+
+
+def _looks(data_dir: Path, number: int) -> "Iterator[Access]":
+    from storage.access import access_path, read_access
+
+    try:
+        yield from read_access(data_dir, number)
+    except sqlite3.Error as cannot:
+        raise Failed(
+            f"{access_path(data_dir)} cannot be read: {cannot}. `sekisho verify` says how far it holds."
+        ) from cannot

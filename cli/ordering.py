@@ -3,6 +3,7 @@
 Where no recorder runs, this process takes its place for as long as it takes.
 """
 
+import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +32,10 @@ def carried_out(settings: "Settings", kind: str, arguments: dict[str, Any], reas
     from storage.commands import Commands
 
     data_dir = settings.data_dir
-    commands = Commands(data_dir)
+    try:
+        commands = Commands(data_dir)
+    except sqlite3.Error as cannot:
+        raise _unusable(data_dir, cannot) from cannot
     try:
         uid = commands.ask(kind, arguments, actor=actor(), reason=reason)
         absent: float | None = None
@@ -52,11 +56,22 @@ def carried_out(settings: "Settings", kind: str, arguments: dict[str, Any], reas
 
         err().print("Not waited for any longer. It is carried out all the same: now, or when Sekisho next starts.")
         raise
+    except sqlite3.Error as cannot:
+        raise _unusable(data_dir, cannot) from cannot
     finally:
         commands.close()
     if (why := command.outcome.get("error")) is not None:
         raise Failed(str(why))
     return command.outcome
+
+
+def _unusable(data_dir: Path, cannot: sqlite3.Error) -> Failed:
+    from storage.commands import commands_path
+
+    return Failed(
+        f"{commands_path(data_dir)} cannot be used: {cannot}. If it is damaged, move it away: only commands that wait "
+        "are lost, what was carried out stands in the record. Then ask again."
+    )
 
 
 def recorded_first(settings: "Settings") -> None:

@@ -75,13 +75,29 @@ class Orders:
         self._alone = alone
         self._commands: Commands | None = None
         self._said = 0.0
+        self._wrong = ""
 
     def close(self) -> None:
         if self._commands is not None:
             self._commands.close()
+            self._commands = None
 
     def carry_out(self, told: Told) -> None:
-        """All that wait, in order. A command that fails says why in its outcome, and the next one has its turn."""
+        """All that wait, in order. A command that fails says why in its outcome, and the next one has its turn. Where
+        they cannot be read that is logged, once, and tried again: recording goes on."""
+        try:
+            self._carry_out(told)
+            self._wrong = ""
+        except (sqlite3.Error, OSError) as cannot:
+            if self._wrong != str(cannot):
+                self._wrong = str(cannot)
+                path = commands_path(self._data_dir)
+                log.error(
+                    "%s cannot be used, nothing in it is carried out: %s. Move it away if it is damaged.", path, cannot
+                )
+            self.close()
+
+    def _carry_out(self, told: Told) -> None:
         if self._commands is None:
             if not commands_path(self._data_dir).exists():
                 return

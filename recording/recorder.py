@@ -194,10 +194,7 @@ class Recorder:
 
     def carry_out(self, told: Told = lambda _step: None) -> None:
         """Carry out the commands that wait (commands.db), recording meanwhile."""
-        try:
-            self._orders.carry_out(told)
-        except (sqlite3.Error, OSError) as cannot:
-            log.error("commands.db cannot be used, nothing in it is carried out: %s", cannot)
+        self._orders.carry_out(told)
 
     def let_go(self) -> bool:
         """One step of retention, where any is due. True while there is more to do now."""

@@ -25,7 +25,9 @@ GENESIS: Final = "a1:" + "0" * 64
 NODE: Final = "access.db"
 """The name under which signed heads of this chain stand beside those of the record."""
 
+_REMEDY: Final = "See that the disk has room and that you may write there."
 _NONCE: Final = 12  # bytes, as AES-GCM wants them (NIST SP 800-38D, 5.2.1.1)
+_KEY: Final = 32  # bytes
 _FOR: Final = b"sekisho access"
 _SCHEMA: Final = """
 create table if not exists access (
@@ -44,6 +46,10 @@ _canonical = msgspec.json.Encoder(order="sorted").encode
 
 class AccessUnwritable(Exception):  # noqa: N818 - said to a person
     """A look cannot be written down; so nothing may be shown."""
+
+
+class UnusableKey(Exception):  # noqa: N818 - said to a person
+    """keys/access.key is not a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +130,14 @@ def write_access(
             connection.execute("commit")
         finally:
             connection.close()
-    except (sqlite3.Error, OSError) as cannot:
+    except (sqlite3.Error, OSError, UnusableKey) as cannot:
+        damaged = isinstance(cannot, sqlite3.DatabaseError) and not isinstance(cannot, sqlite3.OperationalError)
+        remedy = (
+            "It is damaged: move it to a safe place, it is evidence, and a new one is begun." if damaged else _REMEDY
+        )
         raise AccessUnwritable(
             f"Every look at content is written to {path} first, and that failed: {cannot}. So nothing is shown. "
-            "See that the disk has room and that you may write there."
+            f"{remedy}"
         ) from cannot
 
 
@@ -141,7 +151,7 @@ def read_access(data_dir: Path, limit: int) -> Iterator[Access]:
         return
     try:
         key = _key(data_dir, make=False)
-    except FileNotFoundError:
+    except (FileNotFoundError, UnusableKey):
         key = None
     connection = _open_to_read(access_path(data_dir))
     try:
@@ -174,7 +184,16 @@ def verify_access(
 ) -> AccessVerdict:
     """Recompute every hash, oldest first, and hold signed heads, (seq, hash), against them."""
     verdict = AccessVerdict()
-    signed = dict(heads)
+    try:
+        verdict.broken = _problem(data_dir, dict(heads), verdict, seen_one)
+    except sqlite3.Error as cannot:
+        verdict.broken = f"it cannot be read: {cannot}"
+    return verdict
+
+
+def _problem(
+    data_dir: Path, signed: dict[int, str], verdict: AccessVerdict, seen_one: Callable[[], None]
+) -> str | None:
     previous = GENESIS
     if access_path(data_dir).exists():
         connection = _open_to_read(access_path(data_dir))
@@ -182,20 +201,18 @@ def verify_access(
             for row in connection.execute("select * from access order by seq"):
                 seen_one()
                 if (why := _wrong(row, verdict.records + 1, previous)) is not None:
-                    verdict.broken = why
-                    return verdict
+                    return why
                 if (head := signed.pop(row["seq"], None)) is not None:
                     if head != row["hash"]:
-                        verdict.broken = f"look {row['seq']} is not the one that a signed head names"
-                        return verdict
+                        return f"look {row['seq']} is not the one that a signed head names"
                     verdict.heads_matched += 1
                 previous = row["hash"]
                 verdict.records += 1
         finally:
             connection.close()
     if signed:
-        verdict.broken = f"looks {verdict.records + 1} to {max(signed)} are cut off: a signed head names the last"
-    return verdict
+        return f"looks {verdict.records + 1} to {max(signed)} are cut off: a signed head names the last"
+    return None
 
 
 def _wrong(row: sqlite3.Row, expected: int, previous: str) -> str | None:
@@ -237,13 +254,16 @@ def _key(data_dir: Path, *, make: bool) -> bytes:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         part = path.with_name(f"access.key.{os.getpid()}")
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(AESGCM.generate_key(256))
+            file.write(AESGCM.generate_key(8 * _KEY))
             file.flush()
             os.fsync(file.fileno())
         with contextlib.suppress(FileExistsError):  # somebody else's came first: that one it is
             path.hardlink_to(part)
         part.unlink()
-    return path.read_bytes()
+    key = path.read_bytes()
+    if len(key) != _KEY:
+        raise UnusableKey(f"{path} is no key of {_KEY} bytes; put its copy back, or remove it to have a new one made")
+    return key
 
 
 def _seal(key: bytes, asked: dict[str, Any]) -> bytes:

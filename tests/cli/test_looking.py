@@ -96,3 +96,24 @@ def test_verify_holds_the_looks_too(desk: Desk) -> None:
     assert said.exit_code == 1
     assert "access.db: look 1 was altered" in said.stdout
     assert json.loads(desk.sekisho("verify", "--json").stdout)["access"]["broken"] == "look 1 was altered"
+
+
+def test_a_damaged_access_db_does_not_hide_whether_the_record_holds(desk: Desk) -> None:
+    desk.store(chat("見積を", "はい"))
+    access_path(desk.data_dir).write_bytes(b"no database at all, for longer than a header would be" * 20)
+    verified, listed = desk.sekisho("verify"), desk.sekisho("access")
+
+    assert (verified.exit_code, listed.exit_code) == (1, 1)
+    assert "The chain holds over 1 records" in verified.stdout
+    assert "BROKEN: access.db: it cannot be read" in verified.stdout
+    assert "access.db cannot be read" in listed.stderr.replace("\n", "")
+
+
+def test_a_damaged_commands_db_is_named_and_not_the_record(desk: Desk) -> None:
+    desk.store(chat("見積を", "はい"))
+    (desk.data_dir / "commands.db").write_bytes(b"no database at all, for longer than a header would be" * 20)
+    refused = desk.sekisho("retain")
+
+    assert refused.exit_code == 1
+    assert "commands.db cannot be used" in refused.stderr.replace("\n", "")
+    assert "move it away" in refused.stderr.replace("\n", " ")

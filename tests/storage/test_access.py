@@ -87,3 +87,22 @@ def test_a_look_that_cannot_be_written_is_said_with_the_remedy(tmp_path: Path) -
 def test_numbers_are_written_as_people_write_them() -> None:
     assert ranges([12, 3, 4, 5, 3]) == "3-5,12"
     assert ranges([]) == ""
+
+
+@pytest.mark.parametrize("key", [b"", b"short", b"x" * 5000])
+def test_a_key_that_is_none_is_a_sentence_and_what_is_there_still_reads(tmp_path: Path, key: bytes) -> None:
+    look(tmp_path)
+    (tmp_path / "keys" / "access.key").write_bytes(key)
+
+    with pytest.raises(AccessUnwritable, match=r"access.key is no key of 32 bytes.*put its copy back"):
+        look(tmp_path)
+    assert [found.asked for found in read_access(tmp_path, 10)] == [None]
+
+
+def test_a_damaged_file_is_named_with_the_remedy(tmp_path: Path) -> None:
+    look(tmp_path)
+    access_path(tmp_path).write_bytes(b"no database at all, for longer than a header would be" * 20)
+
+    with pytest.raises(AccessUnwritable, match=r"damaged: move it to a safe place"):
+        look(tmp_path)
+    assert "cannot be read" in (verify_access(tmp_path).broken or "")
