@@ -15,11 +15,13 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from console.access_page import AccessPage
 from console.exchange import NotFound, OneExchange
 from console.exchanges import Exchanges
 from console.guard import COOKIE, Guard, set_cookie
 from console.house import THEMES, House, session_of, templates
 from console.looking import Looking, ReasonMissing
+from console.overview import Overview
 from console.sessions import Sessions
 from console.store import OpenStore
 from console.texts import LANGUAGES
@@ -36,11 +38,19 @@ _REASON: Final = 500  # characters
 
 
 def console_app(
-    settings: Settings, open_store: OpenStore, sessions: Sessions, *, who: str, invite: Callable[[], None]
+    settings: Settings,
+    open_store: OpenStore,
+    sessions: Sessions,
+    *,
+    who: str,
+    invite: Callable[[], None],
+    running: Callable[[], bool],
 ) -> Starlette:
-    """The application. `who` a one-time key lets in; `invite` makes one known to them."""
-    house = House(settings, open_store, sessions, Looking(settings), templates(), invite)
+    """The application. `who` a one-time key lets in; `invite` makes one known to them. Pages
+    that stay open end when it is no longer `running`."""
+    house = House(settings, open_store, sessions, Looking(settings), templates(), invite, running)
     exchanges, one, desk = Exchanges(house), OneExchange(house), _Desk(house, who)
+    counted = Overview(house)
     routes = [
         Route("/", lambda _: RedirectResponse("/exchanges", 303)),
         Route("/exchanges", exchanges.page),
@@ -50,6 +60,10 @@ def console_app(
         Route("/exchanges/{id}/record.json", one.json),
         Route("/exchanges/{id}/{side:str}", _side(one)),
         Route("/threads/{id}", one.thread),
+        Route("/overview", counted.page),
+        Route("/refusals", counted.refusals),
+        Route("/people", counted.people),
+        Route("/access", AccessPage(house).page),
         Route("/help", desk.help),
         Route("/reason", desk.ask_reason),
         Route("/reason", desk.reason, methods=["POST"]),

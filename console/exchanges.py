@@ -93,7 +93,9 @@ class Exchanges:
     async def _events(self, request: Request, query: Query, asked: str, after: int) -> AsyncIterator[str]:
         yield "retry: 2000\n\n"
         leased, spoke = 0.0, time.monotonic()
-        while self._house.sessions.get(cookie_of(request, COOKIE), touch=False) is session_of(request):
+        while self._house.running() and self._house.sessions.get(cookie_of(request, COOKIE), touch=False) is session_of(
+            request
+        ):
             try:
                 newest, lines = await to_thread.run_sync(self._new, request, query, after)
                 if lines and lines[0].said is not None and time.monotonic() - leased > _LEASE:

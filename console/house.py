@@ -24,7 +24,8 @@ THEMES: Final = ("auto", "light", "dark")
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """Settings, store, sessions and templates. `invite` makes a new way in, where there is one."""
+    """Settings, store, sessions and templates. `invite` makes a new way in, where there is one.
+    `running`: no longer, once this process is about to end."""
 
     settings: Settings
     open_store: OpenStore
@@ -32,6 +33,7 @@ class House:
     looking: Looking
     templates: Environment
     invite: Callable[[], None]
+    running: Callable[[], bool]
 
     @contextmanager
     def store(self) -> Iterator[Store]:
@@ -92,6 +94,7 @@ def templates() -> Environment:
         "count": lambda number: "–" if number is None else f"{number:,}",
         "money": _money,
         "size": _size,
+        "percent": lambda part: f"{100 * part:.1f} %",
         "clock": lambda at: f"{at:%H:%M:%S}",
         "date": lambda at: f"{at:%m-%d}",
         "day": lambda at: f"{at:%Y-%m-%d}",
@@ -123,7 +126,9 @@ def _duration(milliseconds: float | None) -> str:
 def _money(usd: float | None) -> str:
     if usd is None:
         return "–"
-    return f"${usd:,.2f}" if usd >= 1 else f"${usd:.4f}"
+    if usd >= 1:
+        return f"${usd:,.2f}"
+    return f"${usd:.4f}" if usd >= 0.001 or not usd else f"${usd:.6f}"
 
 
 def _size(count: int) -> str:

@@ -39,7 +39,15 @@ def run(settings: Settings, said: Callable[[str], None] | None = None) -> None:
             last = time.monotonic()
             tell(f"  open:  http://{address}/enter?key={sessions.one_time_key()}   (once, within 15 minutes)")
 
-    app = console_app(settings, sqlite_store(settings), sessions, who=actor(), invite=invite)
+    server: uvicorn.Server | None = None
+    app = console_app(
+        settings,
+        sqlite_store(settings),
+        sessions,
+        who=actor(),
+        invite=invite,
+        running=lambda: server is None or not server.should_exit,
+    )
     tell(f"The console stands at http://{address}. Ctrl-C ends it.")
     invite()
     server = uvicorn.Server(
@@ -49,7 +57,7 @@ def run(settings: Settings, said: Callable[[str], None] | None = None) -> None:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            timeout_graceful_shutdown=2,
+            timeout_graceful_shutdown=5,
             h11_max_incomplete_event_size=64 << 10,
         )
     )

@@ -5,8 +5,11 @@ from typing import Final, Protocol
 
 from settings.schema import Settings
 from storage.query.terms import Query
+from storage.sqlite.coverage import Unseen
 from storage.sqlite.facets import Facets
+from storage.sqlite.holds import Hold
 from storage.sqlite.reading import AuditReader, RawBody
+from storage.sqlite.summary import Group
 
 _PATIENCE: Final = 20.0  # seconds for one page's questions together
 
@@ -45,6 +48,26 @@ class Store(Protocol):
 
     def raw(self, id_hex: str, which: str) -> RawBody:
         """The exact bytes of a request or a response."""
+        ...
+
+    def summary(self, query: Query, step: int, offset: int) -> list[Group]:
+        """What the finds come to, by steps of so many microseconds in a zone so far east of Greenwich."""
+        ...
+
+    def first_seen(self, issuer: str, subject: str) -> int | None:
+        """When the first exchange of this identity began: microseconds since 1970."""
+        ...
+
+    def begun(self) -> int:
+        """When the first exchange began: microseconds since 1970."""
+        ...
+
+    def holds(self) -> list[Hold]:
+        """What must stay as it is."""
+        ...
+
+    def unseen(self, since: int) -> list[Unseen]:
+        """AI services that were used without being read."""
         ...
 
     def problem_of(self, seq: int) -> str | None:

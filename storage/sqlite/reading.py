@@ -17,11 +17,14 @@ from storage.query.terms import Exact, Is, Phrase, Query, Term, Word
 from storage.sealing.content import of_exchange
 from storage.sealing.vault import SealedReading
 from storage.sqlite.bodies import BodyReader
+from storage.sqlite.coverage import Unseen, coverage
 from storage.sqlite.driver import StoreProblem, audit_path, open_current
 from storage.sqlite.facets import Facets, facets
+from storage.sqlite.holds import Hold, Holds
 from storage.sqlite.literals import stand_in
 from storage.sqlite.selection import Selection, select
 from storage.sqlite.shape import COLUMNS, FROM, body_of, record_json
+from storage.sqlite.summary import Group, summary
 from storage.sqlite.verifying import problem_of
 from storage.sqlite.wording import PLAIN, wording_of
 
@@ -138,6 +141,30 @@ class AuditReader:
     def facets(self, query: Query, upto: int) -> Facets:
         """What the newest so many that the query finds have in common. Characters of exact: are not looked at."""
         return facets(self._asked, self._selection(query), upto)
+
+    def summary(self, query: Query, step: int, offset: int) -> list[Group]:
+        """What the finds come to, by steps of so many microseconds. Characters of exact: are not looked at."""
+        return summary(self._asked, self._selection(query), step, offset)
+
+    def first_seen(self, issuer: str, subject: str) -> int | None:
+        """When the first exchange of this identity that is on record began: microseconds since 1970."""
+        found = self._asked(
+            "select started_at from exchange where issuer = ? and subject = ? order by seq limit 1", issuer, subject
+        )
+        return int(found[0][0]) if found else None
+
+    def begun(self) -> int:
+        """When the first exchange that is on record began: microseconds since 1970; 0 where there is none."""
+        found = self._asked("select started_at from exchange order by seq limit 1")
+        return int(found[0][0]) if found else 0
+
+    def holds(self) -> list[Hold]:
+        """The holds as they are now."""
+        return Holds(self._connection).all
+
+    def unseen(self, since: int) -> list[Unseen]:
+        """AI services that were used without being read, since this time: microseconds since 1970."""
+        return coverage(self._connection, since, services=True, agreed=False)
 
     def problem_of(self, seq: int) -> str | None:
         """Why this record is not what was recorded, by its hash and those beside it; None when it is."""

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM_FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
 
 @dataclass(frozen=True)
@@ -81,23 +83,31 @@ class Room:
         return f"http://127.0.0.1:{self.port}{path}"
 
 
-def _opened(tmp_path: Path, access: dict[str, str]) -> Iterator[Room]:
-    settings = Settings.model_validate({"data_dir": str(tmp_path / "data"), "access": access})
-    (tmp_path / "data").mkdir()
+@contextmanager
+def opened(settings: Settings, who: str = "ann") -> Iterator[Room]:
+    """A console with these settings."""
+    settings.data_dir.mkdir(exist_ok=True)
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     sessions = Sessions(settings.console.idle)
     invited: list[bool] = []
-    app = console_app(settings, sqlite_store(settings), sessions, who="ann", invite=lambda: invited.append(True))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
+    app = console_app(
+        settings,
+        sqlite_store(settings),
+        sessions,
+        who=who,
+        invite=lambda: invited.append(True),
+        running=lambda: not server.should_exit,
+    )
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=5))
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()
     end = time.monotonic() + 20
     while not server.started and time.monotonic() < end:
         time.sleep(0.02)
     port = listening.getsockname()[1]
-    room = Room(tmp_path / "data", port, sessions, invited)
-    room.cookie = sessions.enter(sessions.one_time_key(), "ann") or ""
+    room = Room(settings.data_dir, port, sessions, invited)
+    room.cookie = sessions.enter(sessions.one_time_key(), who) or ""
     try:
         yield room
     finally:
@@ -108,13 +118,17 @@ def _opened(tmp_path: Path, access: dict[str, str]) -> Iterator[Room]:
 
 @pytest.fixture
 def room(tmp_path: Path) -> Iterator[Room]:
-    yield from _opened(tmp_path, {})
+    with opened(Settings.model_validate({"data_dir": str(tmp_path / "data")})) as room:
+        yield room
 
 
 @pytest.fixture
 def strict_room(tmp_path: Path) -> Iterator[Room]:
     """Where a reason is asked for."""
-    yield from _opened(tmp_path, {"reason": "required"})
+    with opened(
+        Settings.model_validate({"data_dir": str(tmp_path / "data"), "access": {"reason": "required"}})
+    ) as room:
+        yield room
 
 
 @pytest.fixture(scope="session")
@@ -127,9 +141,6 @@ def chromium() -> "Iterator[Browser]":
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"],
-        )
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         yield browser
         browser.close()

@@ -1,0 +1,31 @@
+"""Who looked at what: access.db, newest first, and whether its chain holds."""
+
+import sqlite3
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from console.house import House
+from storage.access import read_access, verify_access
+
+_SHOWN = 200
+
+
+class AccessPage:
+    """The page of the looks."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    def page(self, request: Request) -> HTMLResponse:
+        """GET /access"""
+        data_dir = self._house.settings.data_dir
+        try:
+            looks = list(read_access(data_dir, _SHOWN))[::-1]
+            verdict = verify_access(data_dir)
+        except (sqlite3.Error, OSError) as cannot:
+            said = f"access.db: {cannot}."
+            return self._house.page(
+                request, "message.html", 503, title="The record cannot be read", said=said, remedy=None
+            )
+        return self._house.page(request, "access.html", looks=looks, verdict=verdict, shown=_SHOWN)

@@ -1,0 +1,289 @@
+"""Overview, refusals and people: what it all comes to. Nothing that was said is on these pages."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from console.charts import Series, columns, lines, share
+from console.completion import quoted_if_needed
+from console.exchanges import read_query
+from console.explaining import explained
+from console.house import House
+from storage.query.parsing import QueryProblem
+from storage.query.terms import After, Before, Query, Term
+from storage.sqlite.summary import FIRST_BYTE, Group
+
+RANGES: Final = {
+    "24h": timedelta(hours=24),
+    "7d": timedelta(days=7),
+    "30d": timedelta(days=30),
+    "90d": timedelta(days=90),
+}
+_SHOWN: Final = 12  # of a list
+_PEOPLE: Final = 500
+
+
+@dataclass(slots=True)
+class Sum:
+    """What some exchanges come to."""
+
+    count: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float = 0.0
+    refused: int = 0
+    cut: int = 0
+    errors: int = 0
+    unpriced: int = 0
+    last_at: int = 0
+    slow: list[int] = field(default_factory=lambda: [0] * (len(FIRST_BYTE) + 1))
+
+    def add(self, group: Group) -> None:
+        self.count += group.count
+        self.tokens_in += group.input_tokens
+        self.tokens_out += group.output_tokens
+        self.cost += group.cost_usd
+        self.unpriced += group.unpriced
+        self.last_at = max(self.last_at, group.last_at)
+        if group.end_state == "refused":
+            self.refused += group.count
+        elif group.end_state in ("upstream_cut", "client_gone", "timed_out", "proxy_died"):
+            self.cut += group.count
+        elif group.end_state == "upstream_error" or group.failed:
+            self.errors += group.count if group.end_state == "upstream_error" else group.failed
+        self.slow = [a + b for a, b in zip(self.slow, group.slow, strict=True)]
+
+    @property
+    def well(self) -> int:
+        return max(0, self.count - self.refused - self.cut - self.errors)
+
+    def percentile(self, part: float) -> float:
+        """Seconds until the first byte that this part of all stays under, as an edge says; -1 where none is known."""
+        total, seen = sum(self.slow), 0
+        if not total:
+            return -1.0
+        low = 0.0
+        for high, count in zip((*FIRST_BYTE, FIRST_BYTE[-1] * 2), self.slow, strict=True):
+            if count and seen + count >= part * total:
+                return low + (high - low) * (part * total - seen) / count
+            seen += count
+            low = high
+        return low
+
+
+class Overview:
+    """The pages that count."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    def page(self, request: Request) -> HTMLResponse:
+        """GET /overview?range=7d&q=…"""
+        return self._counted(request, "overview.html", self._overview)
+
+    def refusals(self, request: Request) -> HTMLResponse:
+        """GET /refusals?range=7d&q=…"""
+        return self._counted(request, "refusals.html", self._refusals)
+
+    def people(self, request: Request) -> HTMLResponse:
+        """GET /people?range=30d&q=…"""
+        return self._counted(request, "people.html", self._people)
+
+    def _counted(
+        self, request: Request, template: str, shown: Callable[[Query, "Span"], dict[str, Any]]
+    ) -> HTMLResponse:
+        asked = request.query_params.get("q", "")
+        span = Span.of(request.query_params.get("range", "30d"))
+        links = [(name, f"{request.url.path}?{urlencode({'range': name, 'q': asked})}") for name in RANGES]
+        common = {"q": asked, "range": span.name, "ranges": links, "problem": None}
+        try:
+            query = read_query(asked)
+        except QueryProblem as problem:
+            return self._house.page(request, template, 400, **common | {"problem": str(problem), "empty": True})
+        bounds = (Term(After(span.begin)), Term(Before(span.end)))
+        found = shown(Query((*query.terms, *bounds)), span)
+        return self._house.page(request, template, **common, **found)
+
+    def _groups(self, query: Query, span: "Span") -> list[Group]:
+        with self._house.store() as store:
+            return store.summary(query, span.step, span.offset)
+
+    def _overview(self, query: Query, span: "Span") -> dict[str, Any]:
+        groups = self._groups(query, span)
+        by_step: dict[int, Sum] = defaultdict(Sum)
+        for group in groups:
+            by_step[group.step].add(group)
+        steps = [by_step.get(step, Sum()) for step in span.steps()]
+        labels = [span.label(step) for step in span.steps()]
+        with self._house.store() as store:
+            unseen = store.unseen(span.begin)[:_SHOWN]
+        ended = [
+            Series("Well", "s-good", [each.well for each in steps]),
+            Series("Refused", "s-no", [each.refused for each in steps]),
+            Series("Cut off", "s-warn", [each.cut for each in steps]),
+            Series("Errors", "s-bad", [each.errors for each in steps]),
+        ]
+        money = [Series("Cost", "s-accent", [each.cost for each in steps])]
+        waited = [
+            Series("Half are faster than", "s-accent", [each.percentile(0.5) for each in steps]),
+            Series("95 % are faster than", "s-warn", [each.percentile(0.95) for each in steps]),
+        ]
+        return {
+            "empty": not groups,
+            "total": _total(groups),
+            "labels": labels,
+            "charts": [
+                {
+                    "title": "Exchanges",
+                    "drawn": columns(labels, ended, "{:,.0f}".format),
+                    "series": ended,
+                    "kind": "count",
+                },
+                {"title": "Cost", "drawn": columns(labels, money, "${:,.2f}".format), "series": money, "kind": "money"},
+                {
+                    "title": "Until the first byte",
+                    "drawn": lines(labels, waited, "{:.1f} s".format),
+                    "series": waited,
+                    "kind": "seconds",
+                },
+            ],
+            "tops": [
+                _top("Person", "user", groups, lambda group: group.person),
+                _top("Model", "model", groups, lambda group: group.model),
+                _top("Domain", "domain", groups, lambda group: group.domain),
+            ],
+            "unseen": unseen,
+        }
+
+    def _refusals(self, query: Query, span: "Span") -> dict[str, Any]:
+        denied = [group for group in self._groups(query, span) if group.outcome == "deny"]
+        by_code: dict[str, list[Group]] = defaultdict(list)
+        for group in denied:
+            by_code[group.code or "refused"].append(group)
+        codes = []
+        for code, groups in sorted(by_code.items(), key=lambda each: -sum(one.count for one in each[1])):
+            people = Counter[str | None]()
+            reasons = Counter[str]()
+            for group in groups:
+                people[group.person] += group.count
+                reasons[group.reason or ""] += group.count
+            newest = max(groups, key=lambda group: group.last_at)
+            codes.append(
+                {
+                    "code": code,
+                    "count": sum(group.count for group in groups),
+                    "why": explained(code),
+                    "rules": sorted({group.rule for group in groups if group.rule}),
+                    "models": [name for name, _ in Counter(g.model for g in groups if g.model).most_common(5)],
+                    "people": people.most_common(_SHOWN),
+                    "reasons": [(said, count) for said, count in reasons.most_common(3) if said],
+                    "last": newest.last_id,
+                    "last_at": _moment(newest.last_at),
+                    "href": _search("decision", "deny" if code == "refused" else code),
+                }
+            )
+        return {"empty": not denied, "codes": codes, "total": sum(group.count for group in denied)}
+
+    def _people(self, query: Query, span: "Span") -> dict[str, Any]:
+        groups = [group for group in self._groups(query, span) if group.issuer is not None]
+        sums: dict[tuple[str, str], Sum] = defaultdict(Sum)
+        named: dict[tuple[str, str], Group] = {}
+        for group in groups:
+            key = (group.issuer or "", group.subject or "")
+            sums[key].add(group)
+            named[key] = group
+        most = sorted(sums, key=lambda key: -sums[key].count)[:_PEOPLE]
+        people = []
+        with self._house.store() as store:
+            begun = store.begun()
+            held = {str(hold.who or "") for hold in store.holds()}
+            for key in most:
+                first = store.first_seen(*key)
+                one = named[key]
+                people.append(
+                    {
+                        "person": one.person or key[1],
+                        "issuer": key[0],
+                        "domain": one.domain,
+                        "sum": sums[key],
+                        "first": None if first is None else _moment(first),
+                        "new": first is not None and first >= span.begin > begun,
+                        "last": _moment(sums[key].last_at),
+                        "held": (one.person or key[1]) in held,
+                        "href": _search("user", one.person or key[1]),
+                        "overview": _search("user", one.person or key[1], page="/overview", range=span.name),
+                    }
+                )
+        return {"empty": not people, "people": people, "left": max(0, len(sums) - len(people))}
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of time until now, in steps of an hour or a day of this machine's zone. Microseconds since 1970."""
+
+    name: str
+    begin: int
+    end: int
+    step: int
+    offset: int
+
+    @staticmethod
+    def of(name: str) -> "Span":
+        """The stretch of this name; a month where there is none."""
+        name = name if name in RANGES else "30d"
+        now = datetime.now().astimezone()
+        offset = int((now.utcoffset() or timedelta()).total_seconds() * 1e6)
+        step = int((3600 if name == "24h" else 86400) * 1e6)
+        end = int(now.timestamp() * 1e6) + 1
+        begin = (end - int(RANGES[name].total_seconds() * 1e6) + offset) // step * step - offset
+        return Span(name, begin, end, step, offset)
+
+    def steps(self) -> range:
+        return range((self.begin + self.offset) // self.step, (self.end + self.offset) // self.step + 1)
+
+    def label(self, step: int) -> str:
+        at = datetime.fromtimestamp(step * self.step / 1e6, tz=UTC)  # of the zone already
+        return f"{at:%H:%M}" if self.name == "24h" else f"{at:%m-%d}"
+
+
+def _total(groups: Iterable[Group]) -> Sum:
+    total = Sum()
+    for group in groups:
+        total.add(group)
+    return total
+
+
+def _top(title: str, name: str, groups: Sequence[Group], by: Callable[[Group], str | None]) -> dict[str, Any]:
+    sums: dict[str, Sum] = defaultdict(Sum)
+    for group in groups:
+        if (value := by(group)) is not None:
+            sums[value].add(group)
+    most = sorted(sums.items(), key=lambda each: (-each[1].cost, -each[1].count))
+    top = max([each.cost for each in sums.values()], default=0.0)
+    return {
+        "title": title,
+        "left": max(0, len(most) - _SHOWN),
+        "rows": [
+            {
+                "value": value,
+                "sum": one,
+                "bar": share(one.cost, top),
+                "href": _search(name, value),
+            }
+            for value, one in most[:_SHOWN]
+        ],
+    }
+
+
+def _search(name: str, value: str, page: str = "/exchanges", **more: str) -> str:
+    return f"{page}?{urlencode({'q': f'{name}:{quoted_if_needed(value)}', **more})}"
+
+
+def _moment(microseconds: int) -> datetime:
+    return datetime.fromtimestamp(microseconds / 1e6, tz=UTC).astimezone()
