@@ -1,8 +1,9 @@
 """`sekisho env`: what to say to a terminal so that its programs come through here."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -10,6 +11,8 @@ from cli.clients.shells import Shell
 from cli.clients.variables import CLIENTS, Mode
 from cli.failure import Failed, WrongUse
 from cli.options import Config, settings_at
+
+_PREFERRED: Final[tuple[Mode, ...]] = ("forward", "transparent", "reverse")
 
 
 def env(
@@ -34,13 +37,18 @@ def env(
     ] = None,
     mode: Annotated[
         Mode | None,
-        typer.Option("--mode", metavar="reverse|forward", help="Which way; forward where the settings listen for it."),
+        typer.Option(
+            "--mode",
+            metavar="reverse|forward|transparent",
+            help="Which way; the first of forward, transparent, reverse that listens.",
+        ),
     ] = None,
 ) -> None:
     """Print the variables with which clients come through here, each with why: eval "$(sekisho env)"
 
     In reverse mode they name base addresses; in forward mode the proxy, and files with the CA for every client that
-    has a list of its own. With SEKISHO_TOKEN set, the proxy's address carries that token.
+    has a list of its own; in transparent mode these files alone. With SEKISHO_TOKEN set, the proxy's address carries
+    that token.
     """
     from certificates.bundle import client_files
     from certificates.readiness import kept_authority, needs_authority
@@ -71,10 +79,13 @@ def env(
             err().print(f"Copy {files.ours}, {files.bundle.name} and {files.java.name} beside it to {files_at} there.")
             files = files.in_directory(files_at)
     token = os.environ.get("SEKISHO_TOKEN") or None
-    road = road_from(settings, files, token, host)
-    way: Mode = mode or ("forward" if road.proxy is not None else "reverse")
-    if (road.proxy if way == "forward" else road.reverse) is None:
+    here = {listener.mode for listener in settings.listen}
+    way: Mode = mode if mode is not None else next(each for each in _PREFERRED if each in here)
+    if way not in here:
         raise WrongUse(f"No listener has mode {way}. Add one to `listen` in the settings, or ask for the other mode.")
+    road = road_from(settings, files, token, host)
+    if way == "transparent":
+        road = replace(road, proxy=None)
     found = variables(road, way, asked)
     if way == "forward" and settings.profile == "gateway" and token is None:
         err().print("The proxy asks who calls: set SEKISHO_TOKEN to your token first, and it is put into HTTPS_PROXY.")

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from certificates.bundle import JAVA_PASSWORD
 from cli.clients.road import LOOPBACK, Road
 
-Mode = Literal["reverse", "forward"]
+Mode = Literal["reverse", "forward", "transparent"]
+"""transparent: the network brings the connections, so no proxy is named; the CA must be trusted all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +47,36 @@ def _bundle(road: Road) -> str | None:
 
 
 def _java(road: Road) -> str | None:
-    if road.files is None or road.proxy is None:
+    if road.files is None:
         return None
-    proxy = urlsplit(road.proxy)
     options = {
         "javax.net.ssl.trustStore": road.files.java,
         "javax.net.ssl.trustStoreType": "PKCS12",
         "javax.net.ssl.trustStorePassword": JAVA_PASSWORD,
-        "https.proxyHost": proxy.hostname,
-        "https.proxyPort": proxy.port,
-        "http.nonProxyHosts": "localhost|127.*|[::1]",
     }
+    if road.proxy is not None:
+        proxy = urlsplit(road.proxy)
+        options |= {
+            "https.proxyHost": proxy.hostname,
+            "https.proxyPort": proxy.port,
+            "http.nonProxyHosts": "localhost|127.*|[::1]",
+        }
     return " ".join(
         f'"-D{name}={value}"' if " " in str(value) else f"-D{name}={value}" for name, value in options.items()
     )
 
 
-_PROXY: Value = lambda road: road.proxy  # noqa: E731 - a row of the table below
+def _proxy(road: Road) -> str | None:
+    return road.proxy
+
+
+def _past_the_proxy(road: Road) -> str | None:
+    return LOOPBACK if road.proxy else None
+
+
+def _heed_the_proxy(road: Road) -> str | None:
+    return "1" if road.proxy else None
+
 
 VALUES: Final[dict[str, tuple[Value, str]]] = {
     "OPENAI_BASE_URL": (lambda road: road.base("openai", "/v1"), "the OpenAI SDKs, and what is built on them"),
@@ -73,11 +87,11 @@ VALUES: Final[dict[str, tuple[Value, str]]] = {
     "ANTHROPIC_BASE_URL": (lambda road: road.base("anthropic"), "the Anthropic SDKs and Claude Code"),
     "ANTHROPIC_API_BASE": (lambda road: road.base("anthropic"), "its older name, for older LiteLLM and aider"),
     "GOOGLE_GEMINI_BASE_URL": (lambda road: road.base("gemini"), "Google's Gen AI SDKs and Gemini CLI"),
-    "HTTPS_PROXY": (_PROXY, "where TLS connections go: through the checkpoint"),
-    "https_proxy": (_PROXY, "the same for those that read small letters"),
-    "NO_PROXY": (lambda _: LOOPBACK, "this machine's own services are reached directly"),
-    "no_proxy": (lambda _: LOOPBACK, "the same for those that read small letters"),
-    "NODE_USE_ENV_PROXY": (lambda _: "1", "Node's own fetch and https heed HTTPS_PROXY (Node 22.21, 24.5 and later)"),
+    "HTTPS_PROXY": (_proxy, "where TLS connections go: through the checkpoint"),
+    "https_proxy": (_proxy, "the same for those that read small letters"),
+    "NO_PROXY": (_past_the_proxy, "this machine's own services are reached directly"),
+    "no_proxy": (_past_the_proxy, "the same for those that read small letters"),
+    "NODE_USE_ENV_PROXY": (_heed_the_proxy, "Node's own fetch and https heed HTTPS_PROXY (Node 22.21, 24.5 and later)"),
     "NODE_EXTRA_CA_CERTS": (_ours, "Node trusts this besides its own list"),
     "SSL_CERT_FILE": (_bundle, "OpenSSL, Python's ssl, httpx, Go and Rust trust this in place of the system's"),
     "REQUESTS_CA_BUNDLE": (_bundle, "Python's requests brings a list of its own"),
@@ -143,7 +157,8 @@ CLIENTS: Final[dict[str, Client]] = {
 
 def variables(road: Road, mode: Mode, clients: Iterable[str]) -> list[Variable]:
     """What these clients read, each variable once, in the order of the table. What the road cannot give is left out."""
-    wanted = {name for client in clients for name in getattr(CLIENTS[client], mode)}
+    asked = [CLIENTS[client] for client in clients]
+    wanted = {name for each in asked for name in (each.reverse if mode == "reverse" else each.forward)}
     found = []
     for name, (value, why) in VALUES.items():
         if name in wanted and (given := value(road)) is not None:

@@ -60,6 +60,16 @@ def test_in_forward_mode_the_files_it_names_are_there(desk: Desk) -> None:
     assert "OPENAI_BASE_URL" not in found
 
 
+def test_in_transparent_mode_the_ca_is_trusted_and_no_proxy_is_named(desk: Desk) -> None:
+    desk.config.write_text(
+        f"data_dir: {desk.data_dir}\nlisten: [{{address: '127.0.0.1:8443', mode: transparent}}]\n", encoding="utf-8"
+    )
+    found = printed(desk)
+    assert not [name for name in found if "PROXY" in name.upper()]
+    assert "proxy" not in found["JAVA_TOOL_OPTIONS"].lower().replace("mitmproxy", "")
+    assert Path(found["SSL_CERT_FILE"]).is_file()
+
+
 def test_the_token_goes_into_the_proxys_address(desk: Desk) -> None:
     assert (
         printed(forward(desk), "curl", SEKISHO_TOKEN="a/b+c")["HTTPS_PROXY"] == "http://token:a%2Fb%2Bc@127.0.0.1:3128"
