@@ -29,6 +29,7 @@ import logging
 import socket
 import struct
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from h11._receivebuffer import ReceiveBuffer
@@ -699,9 +700,17 @@ class CheckpointTop(layer.Layer):
         self.http = CheckpointHttp(context, keeper, way)
         self.switched: Switched | None = None
         """Set once the connections have become a WebSocket."""
+        self.take_over: Callable[[Switched], Carriage] | None = None
+        self.carriage: Carriage | None = None
 
     def _handle_event(self, event: events.Event) -> Commands:
+        # Here and not in the handler: there an event may wait for its turn while the connection changes hands.
+        if self.carriage is not None and not self.carriage.relay.over:
+            self.carriage.take(event)
+            return
         yield from self.http.handle_event(event)
+        if self.switched is not None and self.carriage is None and self.take_over is not None:
+            self.carriage = self.take_over(self.switched)
 
 
 class CheckpointHandler(mode_servers.ProxyConnectionHandler):
@@ -722,9 +731,9 @@ class CheckpointHandler(mode_servers.ProxyConnectionHandler):
         self._room, self._outlet = asyncio.Event(), asyncio.Event()
         self._unsent, self._stalled = 0, keeper.now()
         self._late: asyncio.Task[None] | None = None
-        self._carriage: Carriage | None = None
         top = self._top = CheckpointTop(self.layer.context, keeper, way)
         self.layer = top
+        top.take_over = self._take_over
         self.caller = top.http.caller
 
     async def handle_connection(self, connection: connection.Connection) -> None:
@@ -742,27 +751,16 @@ class CheckpointHandler(mode_servers.ProxyConnectionHandler):
             io = self.transports.get(event.connection)
             if io is not None and isinstance(io.reader, asyncio.StreamReader) and io.reader.exception() is not None:
                 self._top.broken.add(event.connection)
-        if self._carriage is not None and not self._carriage.relay.over:
-            self._carry(self._carriage, event)
-        else:
-            await super().server_event(event)
-        if self._carriage is None and self._top.switched is not None:
-            self._take_over(self._top.switched)
+        await super().server_event(event)
         self.make_room()
 
-    def _carry(self, carriage: Carriage, event: events.Event) -> None:
-        self.timeout_watchdog.register_activity()
-        if isinstance(event, events.DataReceived):
-            carriage.feed(event.connection, event.data)
-        elif isinstance(event, events.ConnectionClosed):
-            carriage.lost(event.connection)
-
-    def _take_over(self, switched: Switched) -> None:
+    def _take_over(self, switched: Switched) -> Carriage:
         assert isinstance(self.caller, CallerConnection)  # HTTP/2 knows no upgrade (RFC 9113 §8.2.2)
         provider = self._top.http.providers.pop(switched.server, None)
         rest = provider.hand_over() if provider is not None else b""
-        carriage = self._carriage = Carriage(self, self._keeper, switched)
+        carriage = Carriage(self, self._keeper, switched)
         carriage.begin(switched.raw, self.caller.hand_over(), rest)
+        return carriage
 
     def part(self, server: connection.Server, *, broken: bool) -> None:
         """The end of a WebSocket. `broken`: the caller is to see no orderly end."""
@@ -777,7 +775,7 @@ class CheckpointHandler(mode_servers.ProxyConnectionHandler):
 
     def make_room(self) -> None:
         """Look who may be read."""
-        held = self._carriage is not None and self._carriage.is_held
+        held = self._top.carriage is not None and self._top.carriage.is_held
         for room, is_taken in ((self._room, self.caller.is_choked or held), (self._outlet, self.caller.is_swamped)):
             if is_taken:
                 room.clear()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mitmproxy import connection
+from mitmproxy.proxy import events
 from mitmproxy.proxy.layers.http import _base
 
 from lanes.express.head import ReplyHead
@@ -59,18 +60,16 @@ class Carriage:
         if ahead:
             self.relay.from_caller(ahead, now)
 
-    def feed(self, conn: connection.Connection, data: bytes) -> None:
-        now = self._keeper.now()
-        if conn is self._handler.client:
-            self.relay.from_caller(data, now)
-        else:
-            self.relay.from_provider(data, now)
-
-    def lost(self, conn: connection.Connection) -> None:
-        if conn is self._handler.client:
-            self.relay.caller_gone()
-        else:
-            self.relay.provider_gone()
+    def take(self, event: events.Event) -> None:
+        """What happens on one of the connections, in place of the layers."""
+        if isinstance(event, events.DataReceived):
+            feed = self.relay.from_caller if event.connection is self._handler.client else self.relay.from_provider
+            feed(event.data, self._keeper.now())
+        elif isinstance(event, events.ConnectionClosed):
+            if event.connection is self._handler.client:
+                self.relay.caller_gone()
+            else:
+                self.relay.provider_gone()
 
     # -- Ends, for the relay ----------------------------------------------------------------------------------------
 
