@@ -177,8 +177,9 @@ class Relay:
         except FrameProblem as problem:
             fault, messages = problem, problem.messages
             data = data[: problem.sound]
-        if self._to_say and messages:
-            end = messages[-1].end
+        ends = [message.end for message in messages if message.is_data] if self._to_say else ()
+        if ends:
+            end = ends[-1]
             self._ends.to_caller(data[:end] + b"".join(self._to_say))
             self._to_say.clear()
             data = data[end:]
