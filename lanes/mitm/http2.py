@@ -25,6 +25,7 @@ from mitmproxy.proxy.layers.http import _events, _http2, _http_h2
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
 
 from lanes import pinned
+from lanes.express.request_body import Held
 from lanes.express.writing import BODILESS
 from lanes.mitm.asking import Body, BodyWanted, Fault, Late, Whole
 from lanes.mitm.keeper import Keeper
@@ -71,9 +72,20 @@ class _Asked:
     wanted: bool = False
     ended: bool = False  # the request is whole
     faulty: bool = False  # refused: what still comes is not wanted
-    pieces: list[bytes] = field(default_factory=list)
-    received: int = 0  # bytes in them
+    body: bytearray = field(default_factory=bytearray)  # of frames of a byte a list would be many times their size
+    received: int = 0
     owed: int = 0  # bytes to be acknowledged once the body is wanted
+    held: Held | None = None  # what all callers' bodies hold; this one's part is in it until nobody has it any more
+
+    def let_go(self) -> None:
+        """Of the body: somebody else has it, or nobody wants it."""
+        if self.held is not None:
+            self.held.size -= self.received
+            self.held = None
+        self.body = bytearray()
+
+    def __del__(self) -> None:
+        self.let_go()
 
 
 class CallerStreams(_http2.Http2Server):
@@ -180,7 +192,7 @@ class CallerStreams(_http2.Http2Server):
         lengths = [value for name, value in fields if name == b"content-length"]
         length = int(lengths[0]) if lengths and lengths[0].isdigit() and len(lengths[0]) < 16 else None
         self.streams[stream] = _http2.StreamState.HEADERS_RECEIVED
-        self._asked[stream] = _Asked(method, length, self._keeper.now())
+        self._asked[stream] = _Asked(method, length, self._keeper.now(), held=self._keeper.bodies)
         way = self._way
         request = pinned.request(
             way.host,
@@ -208,11 +220,15 @@ class CallerStreams(_http2.Http2Server):
             self._acknowledge(size, stream)  # nobody wants it any more
             return
         one.received += len(event.data or b"")
-        if event.data:  # nothing costs nothing to send, and is not to cost us anything (CVE-2019-9518)
-            one.pieces.append(event.data)
+        self._keeper.bodies.size += len(event.data or b"")
+        one.body += event.data or b""  # an empty frame costs nothing here (CVE-2019-9518)
         if one.received > self._keeper.limits.body_bytes:
             self._acknowledge(size, stream)
             yield from self._fault(stream, "body_too_large")
+            return
+        if self._keeper.bodies.size > self._keeper.limits.bodies_bytes:
+            self._acknowledge(size, stream)
+            yield from self._fault(stream, "overloaded")
             return
         if one.wanted:
             self._acknowledge(size, stream)
@@ -231,9 +247,6 @@ class CallerStreams(_http2.Http2Server):
         if one.length is not None and one.length > self._keeper.limits.body_bytes:
             yield from self._fault(stream, "body_too_large")
             return
-        if sum(other.received for other in self._asked.values()) > 2 * self._keeper.limits.body_bytes:
-            yield from self._fault(stream, "overloaded")
-            return
         self._acknowledge(one.owed, stream)
         one.owed = 0
         yield from self._flush()
@@ -242,8 +255,8 @@ class CallerStreams(_http2.Http2Server):
     def _hand_over(self, stream: int, one: _Asked) -> Commands:
         """The body is here, and wanted."""
         if one.wanted and one.ended and not one.faulty:
-            body = b"".join(one.pieces)
-            one.pieces.clear()
+            body = bytes(one.body)
+            one.let_go()
             yield ReceiveHttp(Body(stream, body))
 
     def _fault(self, stream: int | None, code: str) -> Commands:
@@ -251,7 +264,7 @@ class CallerStreams(_http2.Http2Server):
         if one is None or one.faulty:
             return
         one.faulty = True
-        one.pieces.clear()
+        one.let_go()
         self._acknowledge(one.owed, stream or 0)
         one.owed = 0
         yield ReceiveHttp(Fault(stream or 0, code))

@@ -220,3 +220,30 @@ def test_an_answer_that_the_provider_breaks_off_breaks_off(tmp_path: Path, provi
     assert got.reset is not None
     assert not got.ended
     assert record["end_state"] in ("complete", "upstream_cut")
+
+
+def test_all_bodies_together_are_bounded_and_what_is_over_counts_no_more(tmp_path: Path, provider: Provider) -> None:
+    provider.answer = completion()
+    limits = "limits: {body: 1 MiB, bodies: 2 MiB}\n"
+    with ForwardInstance(tmp_path, provider.url, more=limits) as instance, Http2Caller(instance) as caller:
+        begun = []
+        for _ in range(4):
+            stream = caller.ask(b" ", end=False)
+            begun.append(stream)
+            sent = 0
+            while sent < 700 << 10 and not caller.got[stream].status:
+                room = min(caller.h2.local_flow_control_window(stream), 16000)
+                if room <= 0:
+                    assert caller.read()
+                    continue
+                caller.h2.send_data(stream, b" " * room)
+                caller.flush()
+                sent += room
+        last = caller.wait(begun[-1])[0]
+        assert (last.status, json.loads(last.body)["error"]["code"]) == (503, "overloaded")
+        for stream in begun[:-1]:
+            if not caller.got[stream].status:
+                caller.h2.reset_stream(stream)
+        caller.flush()
+        (got,) = caller.wait(caller.ask(ASKED))
+        assert got.status == 200
