@@ -24,6 +24,10 @@ def doctor(
             show_default=False,
         ),
     ] = None,
+    online: Annotated[
+        bool,
+        typer.Option("--online", help="Ask the providers, too: are they reached, does the clock agree with theirs?"),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Look at what Sekisho stands on, from inside: SQLite, the record, processes, ports, room, clock, CA, clients.
@@ -42,7 +46,8 @@ def doctor(
     settings = settings_at(config)
     console = out()
     found = []
-    for each in _looked_at(settings, ask_clients=needs_authority(settings) if clients is None else clients):
+    ask_clients = needs_authority(settings) if clients is None else clients
+    for each in _looked_at(settings, ask_clients=ask_clients, ask_providers=online):
         found.append(each)
         if not as_json:
             mark, style = _MARKS[each.state]
@@ -57,10 +62,10 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _looked_at(settings: "Settings", *, ask_clients: bool) -> "Iterator[Sign]":
+def _looked_at(settings: "Settings", *, ask_clients: bool, ask_providers: bool) -> "Iterator[Sign]":
     from datetime import UTC, datetime
 
-    from cli import checkup
+    from cli import checkup, reaching
     from cli.status import status_of
     from storage.sqlite.driver import StoreProblem
 
@@ -73,6 +78,8 @@ def _looked_at(settings: "Settings", *, ask_clients: bool) -> "Iterator[Sign]":
     else:
         yield from checkup.processes(settings, found)
         yield from checkup.clock(settings, now)
+    if ask_providers:
+        yield from reaching.providers(settings)
     yield from checkup.authority(settings, now)
     if ask_clients:
         yield from checkup.clients(settings, now)

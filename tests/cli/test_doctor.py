@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import sys
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from certificates.folder import AuthorityFolder
 from cli.checkup import may_lose_commits
 from tests.cli.conftest import Desk
 from tests.cli.records import chat
+from tests.journeys.provider import Answer, Provider
 
 FORWARD = "listen: [{address: '127.0.0.1:1'}, {address: '127.0.0.1:2', mode: forward}]\n"
 
@@ -109,6 +111,29 @@ def test_a_clock_that_went_back_is_found(desk: Desk) -> None:
     record.close()
     said = desk.sekisho("doctor")
     assert (said.exit_code, "s in the future" in said.stdout, "NTP" in said.stdout) == (1, True, True)
+
+
+@pytest.mark.parametrize(
+    ("off_s", "code", "said"),
+    [
+        (0, 0, "this machine's clock and openai's agree"),
+        (-120, 1, "s ahead of openai's"),
+        (120, 1, "s behind openai's"),
+    ],
+)
+def test_the_clock_is_compared_with_the_providers_when_asked_to(desk: Desk, off_s: int, code: int, said: str) -> None:
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=off_s), usegmt=True)
+    with Provider() as provider:
+        provider.answer = Answer(status=401, fields=(("date", date),), sized=True)
+        with desk.config.open("a", encoding="utf-8") as file:
+            file.write(f"providers: {{openai: {{upstream: '{provider.url}'}}}}\n")
+        assert desk.sekisho("doctor").exit_code == 0
+        assert provider.received == []
+        done = desk.sekisho("doctor", "--online")
+        assert (done.exit_code, said in done.stdout) == (code, True), done.stdout
+        assert [each.method for each in provider.received] == ["HEAD"]
+    done = desk.sekisho("doctor", "--online")
+    assert (done.exit_code, "is not reached: Connection refused" in done.stdout) == (1, True), done.stdout
 
 
 def test_a_port_that_nobody_answers_on_is_found(desk: Desk) -> None:
