@@ -3,12 +3,13 @@
 import base64
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from websockets.http11 import Request
 from websockets.sync.server import Server, ServerConnection, serve
+from websockets.typing import Subprotocol
 
 AUDIO = bytes(range(256)) * 10
 TEXT = "晴れです"
@@ -105,6 +106,11 @@ def answering(connection: ServerConnection) -> None:
             send(connection, event)
 
 
+def _chosen(_connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """A browser ends a connection whose server chose none of what it offered."""
+    return offered[0] if "realtime" in offered else None
+
+
 @dataclass(slots=True)
 class SocketProvider:
     """Use it as a context manager. `serving` takes the place of what each connection gets."""
@@ -123,7 +129,7 @@ class SocketProvider:
         return f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> "SocketProvider":
-        self._server = serve(self._serve, "127.0.0.1", 0, max_size=None)
+        self._server = serve(self._serve, "127.0.0.1", 0, max_size=None, select_subprotocol=_chosen)
         self.port = self._server.socket.getsockname()[1]
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()

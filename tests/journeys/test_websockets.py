@@ -261,3 +261,64 @@ def test_a_connection_that_breaks_amid_a_response_is_never_called_complete(
     ends = {record["request"]["input"]: record["end_state"] for record in records}
     assert ends == {"cut": "upstream_cut", "leave": "client_gone"}
     assert all(r["response"]["output"][0]["content"][0]["text"] == "half" for r in records)
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_who_is_revoked_gets_no_further_turn_of_an_open_websocket(
+    tmp_path: Path, sockets: SocketProvider, lane: str
+) -> None:
+    with gateway(tmp_path, sockets, lane) as instance, opened(
+        instance, "/v1/responses", instance.mint("ann@example.com")
+    ) as connection:  # fmt: skip
+        assert ask(connection, model="gpt-4o", input="before")[-1]["type"] == "response.completed"
+        instance.sekisho("identity", "revoke", "--person", "ann@example.com", "--reason", "left")
+        instance.wait_until(
+            lambda: ask(connection, model="gpt-4o", input="after")[-1].get("code") == "invalid_token", 20
+        )
+        with pytest.raises(ConnectionClosed) as closed:
+            connection.recv(timeout=20)
+
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1008
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_our_own_end_is_told_by_a_close_frame_and_recorded_as_what_it_is(
+    tmp_path: Path, sockets: SocketProvider, lane: str
+) -> None:
+    def begun(connection: Any) -> None:
+        connection.recv()
+        send(connection, {"type": "response.created", "response": {"id": "resp_1", "status": "in_progress"}})
+        for _ in connection:
+            pass
+
+    sockets.serving = begun
+    with gateway(tmp_path, sockets, lane) as instance:
+        token = instance.mint("ann@example.com")
+        with opened(instance, "/v1/responses", token) as idle, opened(instance, "/v1/responses", token) as busy:
+            busy.send(json.dumps({"type": "response.create", "model": "gpt-4o", "input": "long"}))
+            busy.recv(timeout=20)
+            took = instance.stop()
+            codes = []
+            for connection in (idle, busy):
+                with pytest.raises(ConnectionClosed) as closed:
+                    connection.recv(timeout=20)
+                codes.append(closed.value.rcvd and closed.value.rcvd.code)
+        records = instance.records()
+
+    assert codes == [1001, 1001]
+    assert took < 15
+    assert {record["end_state"] for record in records} == {"proxy_died"}
+    assert [r["request"]["input"] for r in records if r["request"] is not None] == ["long"]
+
+
+def test_an_offer_of_compression_is_taken_off_and_the_record_says_so(tmp_path: Path, sockets: SocketProvider) -> None:
+    with Instance(tmp_path, sockets.url) as instance:
+        with opened(instance, "/v1/responses", "sk-own-key-canary", compression="deflate") as connection:
+            ask(connection, model="whatever", input="hello")
+        (record,) = instance.recorded(1)
+
+    assert "Sec-WebSocket-Extensions" not in sockets.requests[0].headers
+    assert sockets.requests[0].headers["Authorization"] == "Bearer sk-own-key-canary"
+    assert record["changed"] == ["sec-websocket-extensions"]
+    assert record["request"]["input"] == "hello"
