@@ -25,7 +25,7 @@ identity:
   domains: [example.com]
   issuers: [{{name: own, kind: own_token}}]
 policies:
-  rules: [{{name: all, domains: [example.com], models: ['gpt-4o*'], operations: [chat]}}]
+  rules: [{{name: all, domains: [example.com], models: ['gpt-4o*'], operations: [chat, responses]}}]
 """
 
 
