@@ -16,11 +16,11 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.search import build, words
+from storage.removal.due import Keeping, Limit
+from storage.removal.erasing import Erasure
+from storage.removal.retention import Let
+from storage.removal.tombstones import Order
 from storage.sqlite.driver import audit_path
-from storage.sqlite.due import Keeping, Limit
-from storage.sqlite.erasing import Erasure
-from storage.sqlite.retention import Let
-from storage.sqlite.tombstones import Order
 from storage.sqlite.writing import AuditWriter
 
 type Taken = tuple[float, float]

@@ -20,13 +20,13 @@ from rich.table import Table
 from benchmarks.storage import conversations, journaled, record
 from cli.formats import FORMS, Form
 from recording.rebuild import rebuild
-from storage.sqlite.backup import back_up
-from storage.sqlite.damage import known_of
 from storage.sqlite.driver import audit_path, open_for_reading
-from storage.sqlite.integrity import looked_through
 from storage.sqlite.reading import AuditReader
-from storage.sqlite.rebuilding import Rebuilding
-from storage.sqlite.salvage import salvage
+from storage.upkeep.backup import back_up
+from storage.upkeep.damage import known_of
+from storage.upkeep.integrity import looked_through
+from storage.upkeep.rebuilding import Rebuilding
+from storage.upkeep.salvage import salvage
 
 
 def check(folder: Path) -> int:

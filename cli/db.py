@@ -29,7 +29,7 @@ def check(
     says.
     """
     from cli.terminal import out, visible
-    from storage.sqlite.integrity import looked_through
+    from storage.upkeep.integrity import looked_through
 
     console = out()
     bad = False
@@ -61,8 +61,8 @@ def backup(
     """
     from cli.terminal import err, visible
     from storage.sealing.keyring import is_sealed_dir, seal_path
-    from storage.sqlite.backup import back_up
     from storage.sqlite.driver import audit_path, open_for_reading
+    from storage.upkeep.backup import back_up
 
     if file.exists():
         raise WrongUse(f"{file} exists already. Name another file.")
@@ -105,7 +105,7 @@ def _rebuild(settings: "Settings", data_dir: Path) -> None:
     from recording.understanding import READER
     from storage.sealing.vault import Vault, masters_for_writing
     from storage.sqlite.driver import audit_path
-    from storage.sqlite.rebuilding import Rebuilding
+    from storage.upkeep.rebuilding import Rebuilding
 
     dialects = {name: provider.dialect for name, provider in settings.providers.items() if provider.dialect}
     seal = settings.storage.seal
@@ -172,9 +172,9 @@ def _recover(settings: "Settings", damaged: Path, to: Path, aside: Path | None) 
     from storage.sealing.keyring import copy_keys, seal_path
     from storage.sealing.vault import SealedReading
     from storage.sqlite.breaks import ranges, shown
-    from storage.sqlite.damage import damage_of, known_of, name_aside, put_aside
     from storage.sqlite.driver import audit_path
-    from storage.sqlite.salvage import salvage
+    from storage.upkeep.damage import damage_of, known_of, name_aside, put_aside
+    from storage.upkeep.salvage import salvage
 
     reason = damage_of(damaged)
     if reason is None:

@@ -11,7 +11,7 @@ from cli.options import Config, settings_at
 from cli.people import Issuer, Person, Subject, Why, named
 
 if TYPE_CHECKING:
-    from storage.sqlite.holds import Hold
+    from storage.removal.holds import Hold
 
 app = typer.Typer(help="Keep a person's or a thread's exchanges from erasure and retention.", no_args_is_help=True)
 
@@ -65,8 +65,8 @@ def list_(
     import msgspec
 
     from cli.terminal import err, one_line, out, write_json
+    from storage.removal.holds import Holds
     from storage.sqlite.driver import audit_path, open_current
-    from storage.sqlite.holds import Holds
 
     database = open_current(audit_path(settings_at(config).data_dir))
     try:

@@ -13,7 +13,7 @@ from cli.failure import Failed
 
 if TYPE_CHECKING:
     from settings.schema import Settings
-    from storage.sqlite.sweeping import Step
+    from storage.removal.sweeping import Step
 
 _LOOK: Final = 0.1  # seconds between two looks at how far it is
 _TRIES: Final = 3

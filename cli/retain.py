@@ -22,7 +22,7 @@ def retain(
 
     from cli.ordering import carried_out
     from cli.terminal import err, write_json
-    from storage.sqlite.retention import keeping_from
+    from storage.removal.retention import keeping_from
 
     settings = settings_at(config)
     if keeping_from(settings.storage.keep, settings.policies.rules).is_for_ever():

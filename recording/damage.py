@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from storage.sqlite.damage import begun_anew, damage_of, known_of, name_aside, put_aside
 from storage.sqlite.driver import audit_path
-from storage.sqlite.salvage import carry_over
 from storage.sqlite.writing import AuditWriter
+from storage.upkeep.damage import begun_anew, damage_of, known_of, name_aside, put_aside
+from storage.upkeep.salvage import carry_over
 
 log = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from typing import Final
 import uuid_utils
 
 from storage.problem import StoreProblem
-from storage.sqlite.due import Keeping
-from storage.sqlite.retention import Let
-from storage.sqlite.sweeping import Step
-from storage.sqlite.tombstones import Order
+from storage.removal.due import Keeping
+from storage.removal.retention import Let
+from storage.removal.sweeping import Step
+from storage.removal.tombstones import Order
 from storage.sqlite.writing import AuditWriter
 
 log = logging.getLogger(__name__)

@@ -10,13 +10,13 @@ from typing import Any, Final
 
 from storage.commands import Command, Commands, commands_path
 from storage.problem import StoreProblem
+from storage.removal.due import Keeping
+from storage.removal.erasing import Erasure
+from storage.removal.holds import Holds, add_hold, remove_hold
+from storage.removal.retention import Let
+from storage.removal.sweeping import Step
 from storage.sqlite.driver import audit_path
-from storage.sqlite.due import Keeping
-from storage.sqlite.erasing import Erasure
-from storage.sqlite.holds import Holds, add_hold, remove_hold
 from storage.sqlite.people import Who, identities_of
-from storage.sqlite.retention import Let
-from storage.sqlite.sweeping import Step
 from storage.sqlite.transaction import transaction
 from storage.sqlite.writing import AuditWriter
 

@@ -16,8 +16,8 @@ from recording.costs import Prices
 from recording.threads import Threads
 from recording.understanding import Journaled, understand
 from storage.journal.rows import Arrivals, Closing, Intent, ReplyHead
-from storage.sqlite.kept import KeptExchange, kept_exchanges
-from storage.sqlite.rebuilding import DerivedAgain, Rebuild, Rebuilding
+from storage.upkeep.kept import KeptExchange, kept_exchanges
+from storage.upkeep.rebuilding import DerivedAgain, Rebuild, Rebuilding
 
 log = logging.getLogger(__name__)
 

@@ -25,16 +25,16 @@ from settings.sealing import Seal
 from storage.journal.files import hold_lock, journal_dir, spill_is_away
 from storage.journal.reading import boots
 from storage.journal.rows import Unread
+from storage.removal.due import Keeping
+from storage.removal.retention import keeping_from
+from storage.removal.tombstones import NODE as TOMBSTONES
 from storage.room import Ballast, DiskRoom, ballast_from, is_full, rooms_from
 from storage.sealing.journal import JournalOpener
 from storage.sealing.master import MasterKeys
 from storage.sealing.vault import Vault, masters_for_writing
-from storage.sqlite.damage import is_damage
 from storage.sqlite.driver import StoreProblem, audit_path
-from storage.sqlite.due import Keeping
-from storage.sqlite.retention import keeping_from
-from storage.sqlite.tombstones import NODE as TOMBSTONES
 from storage.sqlite.writing import AuditWriter
+from storage.upkeep.damage import is_damage
 
 log = logging.getLogger(__name__)
 

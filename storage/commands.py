@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import uuid_utils
 
-from storage.sqlite.tombstones import Order
+from storage.removal.tombstones import Order
 
 _SCHEMA: Final = """
 create table if not exists command (

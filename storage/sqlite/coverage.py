@@ -12,7 +12,7 @@ from sqlite_utils import Database
 
 from exchange.record import iso
 from storage.journal.rows import Unread
-from storage.sqlite.holds import Holds
+from storage.removal.holds import Holds
 from storage.sqlite.transaction import transaction
 
 AGREED: Final = frozenset({"passed"})

@@ -4,14 +4,14 @@ from typing import Final
 
 from sqlite_utils import Database, Migrations
 
+from storage.removal.due import m009_due
+from storage.removal.pruning import m007_retention
+from storage.removal.tombstones import m005_erasable
 from storage.sqlite.breaks import m004_breaks
 from storage.sqlite.coverage import m008_coverage
-from storage.sqlite.due import m009_due
-from storage.sqlite.pruning import m007_retention
 from storage.sqlite.readable import m003_readable
 from storage.sqlite.sealed_rows import m006_sealed
 from storage.sqlite.thread_index import m002_threads
-from storage.sqlite.tombstones import m005_erasable
 
 migrations: Final = Migrations("audit")
 

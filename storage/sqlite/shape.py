@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 
 from exchange.record import identifier, iso
+from storage.removal.erased_columns import shown_columns
 from storage.sealing.columns import open_columns
 from storage.sealing.content import Opener, is_sealed, of_exchange
 from storage.sealing.vault import KeyGone, unsealed_among_sealed
 from storage.sqlite.bodies import BodyReader
 from storage.sqlite.claimed import claimed_user
-from storage.sqlite.erased_columns import shown_columns
 
 _encode = msgspec.json.Encoder().encode
 

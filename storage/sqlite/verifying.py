@@ -12,15 +12,15 @@ from exchange.principal import Principal
 from exchange.record import Seen, iso
 from storage.chain import GENESIS, NOT_KEPT, digest, in_digests, link
 from storage.heads import Head
+from storage.removal.erased_columns import erased_columns
+from storage.removal.pruning import EXPIRE, PRUNE, PRUNED, Pruned, digest_of, read_pruned
+from storage.removal.tombstones import ERASE, ERASED, NODE, chain_problem
 from storage.sealing.content import Opener, is_sealed, of_exchange
 from storage.sealing.master import SealProblem
 from storage.sealing.vault import Locked
 from storage.sqlite.bodies import BodyReader
 from storage.sqlite.breaks import ChainBreak, is_in, read_breaks, without
-from storage.sqlite.erased_columns import erased_columns
-from storage.sqlite.pruning import EXPIRE, PRUNE, PRUNED, Pruned, digest_of, read_pruned
 from storage.sqlite.shape import body_of
-from storage.sqlite.tombstones import ERASE, ERASED, NODE, chain_problem
 
 
 @dataclass(slots=True)

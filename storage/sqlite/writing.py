@@ -14,6 +14,11 @@ from exchange.record import Derived, Record
 from storage.chain import GENESIS, NOT_KEPT, digest, in_digests, link
 from storage.journal.rows import Unread
 from storage.packing import Packer
+from storage.removal.erased_columns import erased_columns, gone_columns
+from storage.removal.erasing import Eraser
+from storage.removal.pruning import last_pruned
+from storage.removal.retention import Retention
+from storage.removal.tombstones import ERASE, Tombstones
 from storage.sealing.columns import seal_columns
 from storage.sealing.content import Opener, of_exchange
 from storage.sealing.vault import Locked, PersonSeal, Vault
@@ -21,15 +26,10 @@ from storage.sqlite.bodies import BodyWriter
 from storage.sqlite.breaks import ChainBreak, last_break, write_break
 from storage.sqlite.coverage import write_unread
 from storage.sqlite.driver import StoreProblem, open_for_writing
-from storage.sqlite.erased_columns import erased_columns, gone_columns
-from storage.sqlite.erasing import Eraser
-from storage.sqlite.pruning import last_pruned
-from storage.sqlite.retention import Retention
 from storage.sqlite.search_index import SearchIndex
 from storage.sqlite.thread_index import ThreadIndex
-from storage.sqlite.tombstones import ERASE, Tombstones
 from storage.sqlite.transaction import transaction
-from storage.sqlite.upgrade import bring_up_to_date, unusable
+from storage.upkeep.upgrade import bring_up_to_date, unusable
 
 _json = msgspec.json.Encoder().encode
 _pack = msgspec.msgpack.Encoder().encode

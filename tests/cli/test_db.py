@@ -5,10 +5,10 @@ import threading
 
 import pytest
 
+from storage.removal.erased_columns import erase_columns
+from storage.removal.tombstones import Order, Tombstones
 from storage.sqlite.driver import audit_path
-from storage.sqlite.erased_columns import erase_columns
 from storage.sqlite.lock import in_place_of_the_recorder
-from storage.sqlite.tombstones import Order, Tombstones
 from storage.sqlite.writing import AuditWriter
 from tests.cli.conftest import Desk
 from tests.cli.records import chat

@@ -10,9 +10,9 @@ import pytest
 from recording import damage
 from recording.recorder import Recorder
 from storage.journal.writing import Journal
-from storage.sqlite.damage import damage_of, name_aside, put_aside
 from storage.sqlite.driver import audit_path
 from storage.sqlite.verifying import Verdict, verify
+from storage.upkeep.damage import damage_of, name_aside, put_aside
 from tests.recording.test_recorder import exchange, journal, record_all, records, settle
 
 __all__ = ["journal"]  # the fixture
@@ -148,7 +148,7 @@ def test_a_look_at_the_start_is_bounded(tmp_path: Path, monkeypatch: pytest.Monk
     connection.close()
     overwrite(tmp_path / "audit.db", 15_000)
     assert damage_of(tmp_path / "audit.db") is not None
-    monkeypatch.setattr("storage.sqlite.damage._STEPS", 1)
+    monkeypatch.setattr("storage.upkeep.damage._STEPS", 1)
     assert damage_of(tmp_path / "audit.db", within=0.0) is None
 
 

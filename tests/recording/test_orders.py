@@ -17,7 +17,7 @@ from recording.recorder import Recorder
 from storage.commands import Commands, commands_path
 from storage.journal.files import journal_files
 from storage.journal.writing import Journal
-from storage.sqlite.due import Keeping, Limit
+from storage.removal.due import Keeping, Limit
 from storage.sqlite.verifying import verify
 from tests.recording.test_recorder import BODY, STREAM, closing, exchange, intent, new_id, records, settle
 
@@ -349,7 +349,7 @@ async def test_the_recorder_lets_go_by_itself_while_it_records(
 async def test_a_command_in_mid_retention_is_obeyed_by_what_is_left_of_it(
     tmp_path: Path, journal: Journal, commands: Commands, steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storage.sqlite.retention._BUDGET", 0.0)
+    monkeypatch.setattr("storage.removal.retention._BUDGET", 0.0)
     monkeypatch.setattr("recording.letting_go._SETTLING", 0.0)
     for number in range(1, 9):
         exchange(journal, number)

@@ -16,8 +16,8 @@ from storage.journal.writing import Journal
 from storage.query.parsing import parse
 from storage.sqlite.driver import audit_path
 from storage.sqlite.reading import AuditReader
-from storage.sqlite.rebuilding import Rebuilding
 from storage.sqlite.verifying import verify
+from storage.upkeep.rebuilding import Rebuilding
 from tests.cli.records import chat, refused, store, with_tools
 from tests.recording.test_recorder import closing, exchange, intent, journal, new_id, record_all, records
 from tests.storage.test_query import NOW

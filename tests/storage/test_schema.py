@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
-from storage.sqlite import upgrade
 from storage.sqlite.driver import StoreProblem, audit_path, open_for_reading, open_for_writing
-from storage.sqlite.integrity import of_the_file
 from storage.sqlite.migrations import SCHEMA_VERSION, migrations
 from storage.sqlite.readable import columns
 from storage.sqlite.reading import AuditReader
-from storage.sqlite.upgrade import bring_up_to_date, copy_before
 from storage.sqlite.writing import AuditWriter
+from storage.upkeep import upgrade
+from storage.upkeep.integrity import of_the_file
+from storage.upkeep.upgrade import bring_up_to_date, copy_before
 from tests.cli.records import BEGUN, chat, refused, store
 
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from storage.query.terms import Query, Term, Word
+from storage.removal.erasing import Counts, Erasure
+from storage.removal.holds import add_hold
+from storage.removal.tombstones import Order
 from storage.sealing.keyring import reading_keys
 from storage.sealing.vault import KeyGone, Vault, masters_for_writing
 from storage.sqlite.driver import audit_path
-from storage.sqlite.erasing import Counts, Erasure
-from storage.sqlite.holds import add_hold
-from storage.sqlite.tombstones import Order
 from storage.sqlite.transaction import transaction
 from storage.sqlite.verifying import verify
 from storage.sqlite.writing import AuditWriter

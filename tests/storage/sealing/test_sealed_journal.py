@@ -20,7 +20,7 @@ from storage.sealing.master import SealProblem, master_keys
 from storage.sealing.vault import Vault
 from storage.sqlite.driver import audit_path
 from storage.sqlite.reading import AuditReader
-from storage.sqlite.rebuilding import Rebuilding
+from storage.upkeep.rebuilding import Rebuilding
 from tests.recording.test_recorder import HEAD, STREAM, closing, intent, new_id
 from tests.storage.sealing.conftest import ANSWER, Place, found_in_files, sealed
 

@@ -13,18 +13,18 @@ from exchange.call import Text
 from exchange.record import Record
 from settings.schema import Keep, Rule
 from storage.heads import Head
+from storage.removal.due import Keeping, Limit
+from storage.removal.holds import add_hold
+from storage.removal.retention import Let, keeping_from
+from storage.removal.tombstones import NODE, Order, Tombstones
 from storage.sqlite.driver import audit_path
-from storage.sqlite.due import Keeping, Limit
-from storage.sqlite.holds import add_hold
 from storage.sqlite.people import Who
 from storage.sqlite.reading import AuditReader
-from storage.sqlite.retention import Let, keeping_from
-from storage.sqlite.tombstones import NODE, Order, Tombstones
 from storage.sqlite.transaction import transaction
 from storage.sqlite.verifying import Verdict, verify
 from storage.sqlite.writing import AuditWriter
 from tests.cli.records import BEGUN, chat, streamed
-from tests.storage.test_erasing import BOB, by, found, on_disk
+from tests.storage.removal.test_erasing import BOB, by, found, on_disk
 
 DAY = 86_400_000_000
 NOW = BEGUN + 100 * DAY
@@ -263,7 +263,7 @@ def test_a_head_that_was_signed_before_is_held_against_what_is_gone(tmp_path: Pa
 def test_a_run_that_was_interrupted_is_carried_on_with(
     tmp_path: Path, writer: AuditWriter, steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storage.sqlite.retention._BUDGET", 0.0)
+    monkeypatch.setattr("storage.removal.retention._BUDGET", 0.0)
     writer.store([aged(40, f"a {i} " * 50) for i in range(4)] + [aged(1, "b")], [])
     work = writer.retention().run(days(30, raw=DAY // 2), ORDER, NOW, Let())
     for _ in range(steps):
@@ -329,7 +329,7 @@ def test_ranges_apart_cost_no_more_the_more_there_are(writer: AuditWriter) -> No
 def test_every_step_ends_within_its_time_whatever_it_takes(
     writer: AuditWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storage.sqlite.retention._BUDGET", 0.0)
+    monkeypatch.setattr("storage.removal.retention._BUDGET", 0.0)
     writer.store([aged(40, f"a {i}") for i in range(5)], [])
     done = [done for what, done, _ in writer.retention().run(days(30), ORDER, NOW, Let()) if "exchanges" in what]
 

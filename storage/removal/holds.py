@@ -5,8 +5,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from storage.removal.tombstones import HOLD, RELEASE, Order, Tombstones
 from storage.sqlite.people import Who, pairs_of
-from storage.sqlite.tombstones import HOLD, RELEASE, Order, Tombstones
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What is let go by itself: exchanges for their age or the room they take, and raw replies before them.
 
 A run is made of steps of a few milliseconds, each with its own commit. What a hold keeps stays. What goes is named: by
-the ranges it leaves (storage.sqlite.pruning), and by a tombstone at the run's beginning and end.
+the ranges it leaves (storage.removal.pruning), and by a tombstone at the run's beginning and end.
 """
 
 import sqlite3
@@ -12,17 +12,17 @@ from itertools import islice
 from typing import Any, Final
 
 from settings.schema import Keep, Rule
+from storage.removal.due import PAGE, Keeping, Limit, due_by_age, due_by_size
+from storage.removal.holds import Holds
+from storage.removal.pruning import EXPIRE, EXPIRED, PRUNE, PRUNED, Gone, Ranges, digest_of
+from storage.removal.sweeping import CLOSED, Step, Sweeper
+from storage.removal.tombstones import Order, Tombstones
 from storage.sealing.content import of_exchange
 from storage.sealing.vault import Locked, Vault
 from storage.sqlite.bodies import BodyReader
 from storage.sqlite.coverage import forget_unread
-from storage.sqlite.due import PAGE, Keeping, Limit, due_by_age, due_by_size
-from storage.sqlite.holds import Holds
-from storage.sqlite.pruning import EXPIRE, EXPIRED, PRUNE, PRUNED, Gone, Ranges, digest_of
 from storage.sqlite.search_index import SearchIndex
-from storage.sqlite.sweeping import CLOSED, Step, Sweeper
 from storage.sqlite.thread_index import ThreadIndex
-from storage.sqlite.tombstones import Order, Tombstones
 from storage.sqlite.transaction import transaction
 
 _BUDGET: Final = 0.010  # seconds in one transaction, its commit not counted

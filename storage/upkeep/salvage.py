@@ -14,10 +14,10 @@ from storage.sealing.content import Opener, of_exchange
 from storage.sealing.vault import Altered, Locked
 from storage.sqlite.bodies import BodyReader
 from storage.sqlite.breaks import ChainBreak, Range, ranges, without, write_break
-from storage.sqlite.damage import Known
 from storage.sqlite.driver import open_for_writing
 from storage.sqlite.transaction import transaction
-from storage.sqlite.upgrade import bring_up_to_date
+from storage.upkeep.damage import Known
+from storage.upkeep.upgrade import bring_up_to_date
 
 _WINDOW: Final = 200  # rows asked for at once
 _NOTHING: Final = 50  # windows without a row, after which a table whose end is unknown is over

@@ -13,16 +13,16 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field
 from typing import Final
 
+from storage.removal.erased_columns import erase_columns
+from storage.removal.holds import Holds
+from storage.removal.sweeping import CLOSED, Step
+from storage.removal.tombstones import ERASE, ERASED, Order, Tombstones
 from storage.sealing.content import of_exchange
 from storage.sealing.vault import Locked, Vault
 from storage.sqlite.bodies import BodyReader
 from storage.sqlite.coverage import forget_unread
-from storage.sqlite.erased_columns import erase_columns
-from storage.sqlite.holds import Holds
 from storage.sqlite.search_index import SearchIndex
-from storage.sqlite.sweeping import CLOSED, Step
 from storage.sqlite.thread_index import ThreadIndex
-from storage.sqlite.tombstones import ERASE, ERASED, Order, Tombstones
 from storage.sqlite.transaction import transaction
 
 BUDGET: Final = 0.010  # seconds in one transaction, its commit not counted

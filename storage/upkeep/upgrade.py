@@ -6,10 +6,10 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from storage.sqlite.backup import back_up
 from storage.sqlite.driver import StoreProblem, refuse_newer
 from storage.sqlite.migrations import SCHEMA_VERSION, migrations
 from storage.sqlite.search import TOKENS_VERSION
+from storage.upkeep.backup import back_up
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from storage.access import NODE as ACCESS
+from storage.removal.tombstones import NODE as TOMBSTONES
 from storage.sqlite.breaks import ChainBreak
-from storage.sqlite.integrity import quick_check
-from storage.sqlite.tombstones import NODE as TOMBSTONES
+from storage.upkeep.integrity import quick_check
 
 _DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PARTS: Final = ("", "-wal", "-shm")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from sqlite_utils import Database
 
-from storage.sqlite.sweeping import Step
+from storage.removal.sweeping import Step
 
 PAGE = 1000
 """Exchanges looked at in one go."""

@@ -17,12 +17,12 @@ from exchange.record import Record, Seen
 from storage.chain import Way, link
 from storage.heads import Head
 from storage.query.parsing import parse
+from storage.removal.erasing import BUDGET, Counts, Erasure
+from storage.removal.holds import add_hold
+from storage.removal.tombstones import NODE, Order, Tombstones
 from storage.sqlite.driver import audit_path
-from storage.sqlite.erasing import BUDGET, Counts, Erasure
-from storage.sqlite.holds import add_hold
 from storage.sqlite.people import Who, identities_of
 from storage.sqlite.reading import AuditReader
-from storage.sqlite.tombstones import NODE, Order, Tombstones
 from storage.sqlite.transaction import transaction
 from storage.sqlite.verifying import Verdict, verify
 from storage.sqlite.writing import AuditWriter

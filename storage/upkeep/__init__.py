@@ -1,0 +1,1 @@
+"""What keeps the file itself well: copied, looked through, brought up to date, read around damage, derived anew."""
