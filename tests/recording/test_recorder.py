@@ -192,10 +192,10 @@ async def test_a_store_that_refuses_is_asked_again_until_it_takes_the_records(
     refusals = iter([sqlite3.OperationalError("database or disk is full")] * 2)
     store = AuditWriter.store
 
-    def sometimes(self: Any, *arguments: Any) -> None:
+    def sometimes(self: Any, *arguments: Any, **more: Any) -> None:
         if (refused := next(refusals, None)) is not None:
             raise refused
-        store(self, *arguments)
+        store(self, *arguments, **more)
 
     monkeypatch.setattr(AuditWriter, "store", sometimes)
     monkeypatch.setattr(recording.recorder, "_BACK_OFF", 0.01)
@@ -337,9 +337,9 @@ async def test_large_bodies_are_stored_a_few_at_a_time_and_each_once(
     sizes: list[int] = []
     store = AuditWriter.store
 
-    def counted(self: AuditWriter, stored: Any, *more: Any) -> None:
+    def counted(self: AuditWriter, stored: Any, *more: Any, **named: Any) -> None:
         sizes.append(sum(len(record.raw.request) for record in stored))
-        store(self, stored, *more)
+        store(self, stored, *more, **named)
 
     monkeypatch.setattr(AuditWriter, "store", counted)
     record_all(tmp_path)
