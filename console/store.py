@@ -5,9 +5,9 @@ from typing import Final, Protocol
 
 from settings.schema import Settings
 from storage.query.terms import Query
+from storage.removal.holds import Hold
 from storage.sqlite.coverage import Unseen
 from storage.sqlite.facets import Facets
-from storage.sqlite.holds import Hold
 from storage.sqlite.reading import AuditReader, RawBody
 from storage.sqlite.summary import Group
 

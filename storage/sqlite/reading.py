@@ -14,13 +14,13 @@ import msgspec
 from settings.sealing import Seal
 from storage.packing import Packer
 from storage.query.terms import Exact, Is, Phrase, Query, Term, Word
+from storage.removal.holds import Hold, Holds
 from storage.sealing.content import of_exchange
 from storage.sealing.vault import SealedReading
 from storage.sqlite.bodies import BodyReader
 from storage.sqlite.coverage import Unseen, coverage
 from storage.sqlite.driver import StoreProblem, audit_path, open_current
 from storage.sqlite.facets import Facets, facets
-from storage.sqlite.holds import Hold, Holds
 from storage.sqlite.literals import stand_in
 from storage.sqlite.selection import Selection, select
 from storage.sqlite.shape import COLUMNS, FROM, body_of, record_json
