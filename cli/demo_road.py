@@ -1,10 +1,6 @@
 """The demo's road: starts a provider and a real Sekisho, calls through it, shows the records, stops everything."""
 
-import os
 import shutil
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -16,6 +12,7 @@ from rich.text import Text
 from cli.demo_provider import DemoProvider
 from cli.exchange_page import exchange_page
 from cli.failure import Failed
+from cli.private_instance import PrivateInstance, free_port
 from cli.terminal import out, visible
 from storage.sqlite.driver import StoreProblem
 from storage.sqlite.reading import AuditReader
@@ -24,7 +21,6 @@ from wire.conversation.record import read_record
 if TYPE_CHECKING:
     from openai import OpenAI
 
-_LAUNCHER = Path(__file__).resolve().parent.parent / "run_proxy.py"
 _QUESTIONS = ("What does a checkpoint do?", "関所とは何ですか。")
 
 
@@ -36,9 +32,8 @@ class Road:
         self._console = out()
         self._folder = Path(tempfile.mkdtemp(prefix="sekisho-demo-"))
         self._data = self._folder / "data"
-        self._log = self._folder / "log"
         self._provider = DemoProvider()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._instance: PrivateInstance | None = None
         self._port = 0
 
     def __enter__(self) -> "Road":
@@ -51,13 +46,8 @@ class Road:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(15)
-            except (subprocess.TimeoutExpired, KeyboardInterrupt):  # too slow for us, or for the person at the keys
-                self._process.kill()
-                self._process.wait()
+        if self._instance is not None:
+            self._instance.__exit__(None, None, None)
         self._provider.__exit__()
         if self._keep:
             self._console.print(f"The record is kept: sekisho tail --config {self._folder / 'config.yaml'}")
@@ -83,7 +73,9 @@ class Road:
                 self._print_live("client.chat.completions.create", _QUESTIONS[0], _chat(client))
                 self._print_live("client.responses.create", _QUESTIONS[1], _responses(client))
             except openai.OpenAIError as broken:
-                raise Failed(f"The call did not succeed: {broken}\n{self._last_words()}") from None
+                raise Failed(
+                    f"The call did not succeed: {broken}\n{self._instance.last_words() if self._instance else ''}"
+                ) from None
         said.print("\nAnd this is what is on record, as `sekisho show ID` prints it:", style="bold")
         for line in self._records(2):
             said.print()
@@ -102,34 +94,17 @@ class Road:
         self._console.print()
 
     def _start(self) -> None:
-        """Settings, then the real program. Returns when it takes connections."""
-        self._port = _free_port()
-        config = self._folder / "config.yaml"
-        config.write_text(
-            f"profile: local\nlisten: 127.0.0.1:{self._port}\ndata_dir: {self._data}\ndrain_s: 2\n"
-            f"providers:\n  openai: {{upstream: 'http://127.0.0.1:{self._provider.port}'}}\n",
-            encoding="utf-8",
-        )
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - ourselves
-                [sys.executable, str(_LAUNCHER), "--config", str(config)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C is for us; we stop it in good order
-                env={**os.environ, "NO_COLOR": "1"},
-            )
-        end = time.monotonic() + 15
-        while time.monotonic() < end:
-            if self._process.poll() is not None:
-                break
-            try:
-                socket.create_connection(("127.0.0.1", self._port), 0.2).close()
-            except OSError:
-                time.sleep(0.05)
-            else:
-                return
-        raise Failed(f"Sekisho did not start.\n{self._last_words()}")
+        """The real program. Returns when it takes connections."""
+        self._port = free_port()
+        tree = {
+            "profile": "local",
+            "listen": f"127.0.0.1:{self._port}",
+            "data_dir": str(self._data),
+            "drain_s": 2,
+            "providers": {"openai": {"upstream": f"http://127.0.0.1:{self._provider.port}"}},
+        }
+        self._instance = PrivateInstance(self._folder, tree, (self._port,))
+        self._instance.start()
 
     def _records(self, number: int) -> list[bytes]:
         """The records, oldest first, once they are there."""
@@ -149,14 +124,7 @@ class Road:
             if len(lines) >= number:
                 return lines
             time.sleep(0.1)
-        raise Failed(f"The record of the calls did not come.\n{self._last_words()}")
-
-    def _last_words(self) -> str:
-        """The end of the log, for whoever has to find out why."""
-        try:
-            return "\n".join(self._log.read_text("utf-8", "replace").splitlines()[-20:])
-        except OSError:
-            return ""
+        raise Failed(f"The record of the calls did not come.\n{self._instance.last_words() if self._instance else ''}")
 
 
 def _chat(client: "OpenAI") -> Iterator[str]:
@@ -173,9 +141,3 @@ def _responses(client: "OpenAI") -> Iterator[str]:
         for event in stream:
             if event.type == "response.output_text.delta":
                 yield event.delta
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -1,11 +1,9 @@
 """A Sekisho of one command's own, on free ports of this machine, gone when the command is over."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
@@ -19,35 +17,32 @@ _STOP_S = 15.0
 
 
 class PrivateInstance:
-    """Runs from `start` until the `with` ends. `folder` is its own, and gone afterwards.
+    """Runs from `start` until the `with` ends.
 
     Args:
+        folder: for its settings and its log.
         tree: its settings, as they would stand in a file.
         ports: those of its listeners: it has started when all take connections.
     """
 
-    def __init__(self, tree: dict[str, Any], ports: tuple[int, ...]) -> None:
+    def __init__(self, folder: Path, tree: dict[str, Any], ports: tuple[int, ...]) -> None:
         self._tree = tree
         self._ports = ports
-        self.folder = Path(tempfile.mkdtemp(prefix="sekisho-run-"))
-        self._log = self.folder / "log"
+        self._config = folder / "config.yaml"
+        self._log = folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "PrivateInstance":
         return self
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
-        self._stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _stop(self) -> None:
-        """In good order: what has ended is on record afterwards."""
+        """Stops in good order: what has ended is on record afterwards."""
         if self._process is None or self._process.poll() is not None:
             return
         self._process.terminate()
         try:
             self._process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):  # too slow for us, or for the person at the keys
             self._process.kill()
             self._process.wait()
 
@@ -59,12 +54,11 @@ class PrivateInstance:
         """
         from ruamel.yaml import YAML
 
-        config = self.folder / "config.yaml"
-        with config.open("w", encoding="utf-8") as file:
+        with self._config.open("w", encoding="utf-8") as file:
             YAML(typ="safe", pure=True).dump(self._tree, file)
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - ourselves
-                [sys.executable, str(_LAUNCHER), "--config", str(config)],
+                [sys.executable, str(_LAUNCHER), "--config", str(self._config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -76,8 +70,14 @@ class PrivateInstance:
             if all(_listens(port) for port in self._ports):
                 return
             time.sleep(0.05)
-        said = "\n".join(self._log.read_text("utf-8", "replace").splitlines()[-20:])
-        raise Failed(f"Sekisho did not start.\n{said}")
+        raise Failed(f"Sekisho did not start.\n{self.last_words()}")
+
+    def last_words(self) -> str:
+        """The end of its log, for whoever has to find out why."""
+        try:
+            return "\n".join(self._log.read_text("utf-8", "replace").splitlines()[-20:])
+        except OSError:
+            return ""
 
 
 def free_port() -> int:

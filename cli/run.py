@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,8 +58,11 @@ def run(
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)  # before and after the command these end us, and what we started with us
     before, began = last_seq(settings.data_dir), datetime.now(UTC)
-    with PrivateInstance(tree, ports) as instance:
-        given, said = environment(captured_road(settings, instance.folder, os.environ), modes, os.environ)
+    with (
+        tempfile.TemporaryDirectory(prefix="sekisho-run-") as folder,
+        PrivateInstance(Path(folder), tree, ports) as instance,
+    ):
+        given, said = environment(captured_road(settings, Path(folder), os.environ), modes, os.environ)
         instance.start()
         for sentence in said:
             err().print(visible(sentence), style="yellow")
