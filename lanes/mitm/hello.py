@@ -6,6 +6,9 @@ from typing import Final
 LARGEST: Final = 32 << 10
 """Bytes of TLS records that one may fill. Post-quantum key shares make some 2 KB of it."""
 
+RECORDS: Final = 32
+"""TLS records that one may be cut into. Of thousands each would be gone through again with the next."""
+
 UNRECOGNIZED_NAME: Final = b"\x15\x03\x01\x00\x02\x02\x70"
 """A fatal alert (RFC 8446 §6.2), for a caller that asked for another name than it may."""
 
@@ -34,7 +37,7 @@ def read_hello(data: bytes) -> Hello | None:
     """
     message = bytearray()
     at = 0
-    while True:
+    for _ in range(RECORDS):
         head = data[at : at + 5]
         if head[:1] not in (b"", b"\x16") or head[1:2] not in (b"", b"\x03"):
             raise NotTls
@@ -54,6 +57,17 @@ def read_hello(data: bytes) -> Hello | None:
         if len(data) < at + 5 + length:
             return None
         at += 5 + length
+    raise NotTls
+
+
+def worth_reading_at(data: bytes | bytearray) -> int:
+    """With how many bytes the next TLS record is whole: before, `read_hello` has nothing new to find."""
+    at = 0
+    while len(data) >= at + 5:
+        at += 5 + int.from_bytes(data[at + 3 : at + 5])
+        if at > len(data):
+            return at
+    return at + 5
 
 
 def _read(body: bytes) -> Hello:

@@ -11,7 +11,7 @@ from typing import Final
 
 from lanes.express.head import HeadProblem, RequestHead, parse_request
 from lanes.express.limits import Limits
-from lanes.mitm.hello import LARGEST, Hello, NotTls, read_hello
+from lanes.mitm.hello import LARGEST, Hello, NotTls, read_hello, worth_reading_at
 
 _SHUTDOWN: Final = 5.0  # seconds for a caller to say goodbye in TLS
 
@@ -99,9 +99,12 @@ class Knock(asyncio.Protocol):
         """
         try:
             async with asyncio.timeout(seconds):
+                wanted = 1  # what is no TLS is said at its first byte
                 while True:
-                    if self.data and (found := read_hello(bytes(self.data))) is not None:
-                        return found
+                    if len(self.data) >= wanted:
+                        if (found := read_hello(bytes(self.data))) is not None:
+                            return found
+                        wanted = worth_reading_at(self.data)
                     await self._more()
         except TimeoutError:
             raise Gone("it began no TLS in time") from None
@@ -188,6 +191,7 @@ class HeadKnock(Knock):
         super().__init__(limits, now, arrived=arrived, left=left)
         self._ready = ready
         self.head_end = 0  # where in `data` what follows the head begins
+        self._looked = self._lines = self._breaks = 0  # bytes looked at, their line feeds, their line breaks
 
     def _look(self) -> None:
         limits, data = self._limits, self.data
@@ -195,12 +199,15 @@ class HeadKnock(Knock):
             del data[:1]  # empty lines before a request (RFC 9112 §2.2)
         if not data:
             return
-        end = data.find(b"\r\n\r\n", 0, limits.head_bytes + 4)
+        # What comes a byte at a time is looked at once, not again with each.
+        end = data.find(b"\r\n\r\n", max(self._looked - 3, 0), limits.head_bytes + 4)
         if end < 0:
-            lines = data.count(b"\n")
-            if len(data) > limits.head_bytes or lines > limits.head_fields:
+            self._lines += data.count(b"\n", self._looked)
+            self._breaks += data.count(b"\r\n", max(self._looked - 1, 0))
+            self._looked = len(data)
+            if len(data) > limits.head_bytes or self._lines > limits.head_fields:
                 self._tell("headers_too_large")
-            elif lines != data.count(b"\r\n") or not 0x20 < data[0] < 0x7F:
+            elif self._lines != self._breaks or not 0x20 < data[0] < 0x7F:
                 self._tell("bad_request")
             return
         try:
@@ -233,10 +240,10 @@ class HelloKnock(Knock):
     ) -> None:
         super().__init__(limits, now, arrived=arrived, left=left)
         self._ready = ready
-        self._wanted = 5  # bytes, before it is worth looking again
+        self._wanted = 1  # bytes, before it is worth looking again
 
     def _look(self) -> None:
-        if len(self.data) < self._wanted and self.data.startswith(b"\x16"):
+        if len(self.data) < self._wanted:
             return
         try:
             found = read_hello(bytes(self.data))
@@ -244,7 +251,7 @@ class HelloKnock(Knock):
             found = None
         else:
             if found is None:
-                self._wanted = len(self.data) + 1
+                self._wanted = worth_reading_at(self.data)
                 return
         self.is_ready = True
         self._ready(self, found)

@@ -133,6 +133,9 @@ class Roads:
             why = sentence(failed)
             tunnels.unread(tunnel, "tls_refused_by_client" if by_alert else "tls_failed", name=host, detail=why)
             return
+        if streams.transport is None:  # it ended amid the handshake, and nothing says why
+            tunnels.unread(tunnel, "tls_failed", name=host, detail="it left in the handshake")
+            return
         handler = self._handler(streams, Way(host, 443, b"https", tunnel=True))
         handler.client.tls, handler.client.sni = True, host
         handler.client.certificate_list = caller.certificate_list  # of the caller's own connection to us

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lanes.mitm.hello import LARGEST, Hello, NotTls, read_hello
+from lanes.mitm.hello import LARGEST, Hello, NotTls, read_hello, worth_reading_at
 
 
 def hello(name: str | None = "api.openai.com", protocols: tuple[str, ...] = ("h2", "http/1.1")) -> bytes:
@@ -38,11 +38,12 @@ def test_the_name_and_the_protocols_are_read(name: str | None, protocols: tuple[
     assert said == Hello(name and name.lower(), tuple(one.encode() for one in protocols))
 
 
-@pytest.mark.parametrize("size", [1, 7, 100, 5000])
+@pytest.mark.parametrize("size", [60, 100, 5000])
 def test_it_does_not_depend_on_records_and_cuts(size: int) -> None:
     whole = in_records(hello(), size)
     for end in range(0, len(whole), 13):
         assert read_hello(whole[:end]) is None
+        assert end < worth_reading_at(whole[:end]) <= len(whole)
     assert read_hello(whole + b"what follows") == read_hello(hello())
 
 
@@ -58,6 +59,11 @@ def test_it_does_not_depend_on_records_and_cuts(size: int) -> None:
 def test_what_is_no_hello_is_said_at_once(sent: bytes) -> None:
     with pytest.raises(NotTls):
         read_hello(sent)
+
+
+def test_a_hello_in_thousands_of_records_is_given_up_at_once() -> None:
+    with pytest.raises(NotTls):
+        read_hello(in_records(hello() + bytes(2000), 1))
 
 
 def test_a_hello_without_end_is_given_up() -> None:
