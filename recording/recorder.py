@@ -22,6 +22,7 @@ from recording.understanding import READER, Journaled, keep_only, put_together, 
 from recording.watch import Watch
 from settings.schema import Heads, Settings
 from settings.sealing import Seal
+from storage.heads import signing_key
 from storage.journal.files import hold_lock, journal_dir, spill_is_away
 from storage.journal.reading import boots
 from storage.journal.rows import Unread
@@ -76,6 +77,7 @@ class Recorder:
         self._heads = heads or Heads()
         self._heads_file = self._heads.file or data_dir / "heads.txt"
         try:
+            signing_key(data_dir)  # a damaged one is said before anything is touched
             self._masters = masters_for_writing(data_dir, seal)
             for boot in boots(journal_dir(data_dir)):
                 JournalOpener(boot, self._masters).check()

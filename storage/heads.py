@@ -11,6 +11,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from storage.problem import StoreProblem
+
 _ORIGIN = "sekisho/1"
 
 
@@ -28,16 +30,37 @@ class Head:
         return f"{_ORIGIN} {self.node} {self.seq} {self.hash} {self.at}"
 
 
+def signing_key(data_dir: Path) -> Ed25519PrivateKey | None:
+    """The key that signs heads here; None where there is none yet.
+
+    Raises:
+        StoreProblem: what is there is no key.
+    """
+    path = data_dir / "keys" / "heads.key"
+    try:
+        return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        raise StoreProblem(
+            f"{path} is damaged: it is no Ed25519 key of 32 bytes. Put its copy back; without one, move it, "
+            "heads.pub and heads.txt to a safe place: a new key is made; the old heads verify by the old heads.pub."
+        ) from None
+
+
 class HeadSigner:
-    """Signs heads with an Ed25519 key of its own under `<data_dir>/keys`, made on first use."""
+    """Signs heads with an Ed25519 key of its own under `<data_dir>/keys`, made on first use.
+
+    Raises:
+        StoreProblem: the key is damaged.
+    """
 
     def __init__(self, data_dir: Path) -> None:
         path = data_dir / "keys" / "heads.key"
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            self._key = Ed25519PrivateKey.from_private_bytes(path.read_bytes())
-        except FileNotFoundError:
-            self._key = Ed25519PrivateKey.generate()
+        kept = signing_key(data_dir)
+        self._key = kept or Ed25519PrivateKey.generate()
+        if kept is None:
             raw = self._key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as file:
@@ -56,7 +79,7 @@ def public_key(data_dir: Path) -> str:
     Raises:
         FileNotFoundError: no head was signed here yet.
     """
-    return (data_dir / "keys" / "heads.pub").read_text(encoding="ascii").strip()
+    return (data_dir / "keys" / "heads.pub").read_text(encoding="ascii", errors="replace").strip()
 
 
 def read_heads(text: str, key: str) -> Iterator[Head]:
@@ -65,7 +88,10 @@ def read_heads(text: str, key: str) -> Iterator[Head]:
     Raises:
         ValueError: a line is no head, or its signature does not verify.
     """
-    verifying = Ed25519PublicKey.from_public_bytes(base64.b64decode(key, validate=True))
+    try:
+        verifying = Ed25519PublicKey.from_public_bytes(base64.b64decode(key, validate=True))
+    except ValueError:
+        raise ValueError("the key to verify it with (heads.pub, or --key) is no Ed25519 key in base64") from None
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
