@@ -28,15 +28,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a l
 Id = Annotated[str, typer.Argument(metavar="ID", help="The exchange's id; its first characters will do.")]
 
 
-def settings_at(config: Path | None) -> "Settings":
-    """The settings of this command.
+def settings_at(config: Path | None, *, secrets: bool = False) -> "Settings":
+    """The settings of this command. Most of them show no secret to anybody, and people who read the record need not
+    have the providers' keys: they are asked for with `secrets` only.
 
     Raises:
         SettingsProblems: they cannot be used.
     """
     from settings.reading import read_settings, settings_path
 
-    return read_settings(settings_path(config))
+    return read_settings(settings_path(config), secrets=secrets)
 
 
 def serving_settings_at(config: Path | None) -> "Settings":
@@ -55,7 +56,7 @@ def serving_settings_at(config: Path | None) -> "Settings":
     from storage.sealing.master import SealProblem
     from storage.sealing.vault import masters_for_writing
 
-    settings = settings_at(config)
+    settings = settings_at(config, secrets=True)
     problems = certificate_problems(settings) + authority_problems(settings, datetime.now(UTC))
     try:
         masters_for_writing(settings.data_dir, settings.storage.seal)

@@ -27,8 +27,9 @@ def settings_path(given: Path | None) -> Path:
     return given or Path(os.environ.get("SEKISHO_CONFIG") or "config.yaml")
 
 
-def read_settings(path: Path) -> Settings:
-    """The settings in this file. Relative paths in it are relative to the working directory.
+def read_settings(path: Path, *, secrets: bool = True) -> Settings:
+    """The settings in this file. Relative paths in it are relative to the working directory. Whoever only looks at the
+    record needs no `secrets`, and mostly has none: without, nobody asks whether they can be read.
 
     Raises:
         SettingsProblems: the file cannot be read, or something in it cannot be used.
@@ -41,11 +42,11 @@ def read_settings(path: Path) -> Settings:
         ) from None
     except (OSError, UnicodeDecodeError) as cannot:
         raise SettingsProblems(str(path), [f"the file cannot be read: {cannot}"]) from None
-    return parse_settings(text, source=str(path))
+    return parse_settings(text, source=str(path), secrets=secrets)
 
 
-def parse_settings(text: str, *, source: str = "settings") -> Settings:
-    """The settings written in this YAML text.
+def parse_settings(text: str, *, source: str = "settings", secrets: bool = True) -> Settings:
+    """The settings written in this YAML text. `secrets` as for `read_settings`.
 
     Raises:
         SettingsProblems: something in it cannot be used.
@@ -67,7 +68,7 @@ def parse_settings(text: str, *, source: str = "settings") -> Settings:
     except ValidationError as invalid:
         problems = [line for error in invalid.errors() for line in _problem(error)]
         raise SettingsProblems(source, list(dict.fromkeys(problems))) from None
-    if problems := lacking(settings):
+    if secrets and (problems := lacking(settings)):
         raise SettingsProblems(source, problems)
     return settings
 

@@ -208,3 +208,48 @@ def test_explain_lets_subdomains_pass_where_the_gate_does(gateway: Desk) -> None
     gateway.config.write_text(text.replace("identity:\n", "identity:\n  include_subdomains: true\n"), encoding="utf-8")
     passes = CliRunner().invoke(app, ["token", "explain"], input=token, env=environment)
     assert (passes.exit_code, "passes as ann@eu.example.com" in passes.stdout) == (0, True)
+
+
+# -- the keys of others -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["export"], ["search", "天気"], ["status"], ["revoked"], ["token", "mint"]],
+    ids=lambda command: command[0],
+)
+def test_whoever_reads_or_administers_the_record_needs_no_providers_key(desk: Desk, command: list[str]) -> None:
+    """They sit at another terminal than the service, and it is not for them to have its secrets."""
+    desk.config.write_text(
+        f"""
+profile: gateway
+data_dir: {desk.data_dir}
+providers:
+  openai: {{upstream: https://api.openai.com, api_key: {{env: NOBODY_SET_THIS}}}}
+identity:
+  domains: [example.com]
+  issuers:
+    - {{name: own, kind: own_token}}
+    - {{name: webui, kind: open_webui, secret: {{env: NOR_THIS}}}}
+""",
+        encoding="utf-8",
+    )
+    desk.store(chat("天気は？", "晴れ"))
+    words = {
+        "revoked": ["identity", "revoked"],
+        "token": ["token", "mint", "--email", "ann@example.com", "--days", "1"],
+    }
+    done = desk.sekisho(*words.get(command[0], command))
+
+    assert "NOBODY_SET_THIS" not in done.stderr
+    assert done.exit_code == 0, done.stderr
+
+
+def test_serving_needs_them(desk: Desk) -> None:
+    desk.config.write_text(
+        "providers:\n  openai: {upstream: https://api.openai.com, api_key: {env: NOBODY_SET_THIS}}\n", encoding="utf-8"
+    )
+    for command in ("check", "serve"):
+        done = desk.sekisho(command)
+        assert done.exit_code == 2
+        assert "providers.openai.api_key names the environment variable NOBODY_SET_THIS" in done.stderr
