@@ -322,3 +322,22 @@ def test_an_offer_of_compression_is_taken_off_and_the_record_says_so(tmp_path: P
     assert sockets.requests[0].headers["Authorization"] == "Bearer sk-own-key-canary"
     assert record["changed"] == ["sec-websocket-extensions"]
     assert record["request"]["input"] == "hello"
+
+
+def test_a_record_of_websockets_is_the_same_when_it_is_derived_again(tmp_path: Path, sockets: SocketProvider) -> None:
+    audio = base64.b64encode(AUDIO).decode()
+    with Instance(tmp_path, sockets.url) as instance:
+        with opened(instance, "/v1/responses") as connection:
+            ask(connection, model="gpt-4o", input="天気は？")
+        with opened(instance, "/v1/realtime?model=gpt-realtime") as connection:
+            connection.send(json.dumps({"type": "input_audio_buffer.append", "audio": audio}))
+            connection.send(json.dumps({"type": "input_audio_buffer.commit"}))
+            ask(connection)
+        before = instance.recorded(2)
+        instance.stop()
+        rebuilt = instance.sekisho("db", "rebuild")
+        after = instance.records()
+
+    assert rebuilt.returncode == 0, rebuilt.stdout + rebuilt.stderr
+    assert [record["operation"] for record in before] == ["responses", "realtime"]
+    assert after == before

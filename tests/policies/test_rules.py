@@ -95,3 +95,13 @@ def test_the_digest_names_the_wording_of_the_rules() -> None:
 
     assert one == same != other
     assert one.startswith("sha256:")
+
+
+def test_a_connection_is_admitted_where_some_model_may_be_called() -> None:
+    ann = Principal("ann", None, "example.com", "own")
+    closed = {"name": "closed", "action": "deny"}
+    book = rulebook_from(Policies.model_validate({"rules": [EVERYONE, NO_AUDIO]}), "gateway")
+    assert book.admits(ann, "responses", "openai") == Allow("everyone")
+    assert isinstance(book.admits(ann, "moderation", "openai"), Deny)
+    book = rulebook_from(Policies.model_validate({"rules": [EVERYONE, closed]}), "gateway")
+    assert isinstance(book.admits(ann, "responses", "openai"), Deny)
