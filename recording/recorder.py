@@ -12,6 +12,7 @@ from pathlib import Path
 from exchange.record import Record
 from recording.anchors import Anchors
 from recording.attempts import LARGE, Attempts
+from recording.clearing import Clearing
 from recording.costs import Prices
 from recording.damage import DailyLook, begin_anew, open_whole
 from recording.intake import BootIntake, Bundle, Intake
@@ -23,7 +24,7 @@ from recording.watch import Watch
 from settings.schema import Heads, Settings
 from settings.sealing import Seal
 from storage.heads import signing_key
-from storage.journal.files import hold_lock, journal_dir, spill_is_away
+from storage.journal.files import hold_lock, journal_dir
 from storage.journal.reading import boots
 from storage.journal.rows import Unread
 from storage.removal.due import Keeping
@@ -44,8 +45,6 @@ _BYTES = 16 << 20  # of bodies in one transaction, and so in memory; one exchang
 _REST = 0.1  # seconds between looks when there is nothing to do
 _HOUSEKEEPING = 2.0  # seconds between removing journal files
 _CATCHING_UP = 100  # batches, at most, that are recorded before a command is carried out
-_LINGERING = 30.0  # seconds that content may wait in a journal which the record does not keep
-_ROTATING = 10.0  # seconds for workers to begin their next journal file
 _BACK_OFF = 1.0  # seconds until a store that refused is tried again
 
 
@@ -97,15 +96,14 @@ class Recorder:
         self._stopping = False
         keeping = keeping or Keeping()
         self._letting_go = LettingGo(lambda: self._writer, keeping)
-        self._unkept: float | None = None  # since when content waits in a journal that the record does not keep
-        self._asked: float | None = None
+        self._clearing = Clearing(lambda: self._intake.boots(), self._catch_up, self._persist)
         self._orders = Orders(
             data_dir,
             lambda: self._writer,
             meanwhile=self._meanwhile,
             caught_up=self._catch_up,
             forgotten=self._forget,
-            cleared=self._clear_journals,
+            cleared=self._clearing.now,
             running=self._running,
             keeping=keeping,
             alone=self._letting_go.break_off,
@@ -165,7 +163,7 @@ class Recorder:
             self.tidy()
         if time.monotonic() - self._anchored > self._heads.every:
             self._anchor()
-        self._clear_in_passing()
+        self._clearing.in_passing()
         return count
 
     def _store(self, boot: BootIntake, bundles: list[Bundle], unread: list[tuple[str, Unread]]) -> None:
@@ -178,8 +176,8 @@ class Recorder:
                 continue
             record = self._record(put_together(bundle.exchange, bundle.boot, boot.rows(bundle)))
             records.append(record)
-            if self._unkept is None and not self._writer.keeps(record):
-                self._unkept = time.monotonic()
+            if not self._writer.keeps(record):
+                self._clearing.owe()
             size += len(record.raw.request) + len(record.raw.response)
             if size > _BYTES:
                 self._insist(partial(self._writer.store, records, []))
@@ -220,47 +218,15 @@ class Recorder:
     def _forget(self) -> None:
         self._threads = Threads(self._writer.thread_of)
 
-    def _clear_in_passing(self) -> None:
-        """What the record does not keep stands in a journal until its file goes: so that this is soon. Never waits."""
-        if self._unkept is None:
-            return
-        now = time.monotonic()
-        boots = self._intake.boots()
-        if self._asked is None:
-            if now - self._unkept > _LINGERING:
-                self._asked = now
-                for boot in boots:
-                    boot.ask_to_rotate()
-        elif all(boot.has_rotated() for boot in boots) or now - self._asked > _ROTATING:
-            self._unkept = self._asked = None
-            self._empty_journals()
-
     def _running(self, pairs: Collection[tuple[str, str]]) -> int:
         """How many exchanges of these people are not over yet."""
         intents = (intent for boot in self._intake.boots() for intent in boot.running())
         return sum(who is not None and (who.issuer, who.subject) in pairs for who in (i.principal for i in intents))
 
-    def _empty_journals(self) -> None:
-        """Of the files in which no worker writes any more, remove what is stored."""
+    def _persist(self) -> None:
+        """Remove the journal files that are stored whole, and wait until the disk has what was in the others."""
         self.tidy()
         self._insist(self._writer.persist)
-        for boot in self._intake.boots():
-            boot.keep_only_open()
-
-    def _clear_journals(self) -> list[str]:
-        """Nothing that is stored is left in a journal file, of which a worker appends to one. What could not be."""
-        for boot in self._intake.boots():
-            boot.ask_to_rotate()
-        until = time.monotonic() + _ROTATING
-        while waiting := [boot for boot in self._intake.boots() if not boot.has_rotated()]:
-            if time.monotonic() > until:
-                break
-            time.sleep(_REST)
-        self._catch_up()
-        self._empty_journals()
-        left = [f"the journal of worker {boot.name[:13]}, which does not answer: restart it" for boot in waiting]
-        away = [boot for boot in self._intake.boots() if spill_is_away(boot.directory)]
-        return left + [f"the journal of worker {boot.name[:13]} on the second disk: bring that back" for boot in away]
 
     def _anchor(self) -> None:
         self._anchored = time.monotonic()

@@ -161,7 +161,7 @@ async def test_what_still_runs_is_recorded_without_content_when_it_ends(
 async def test_what_ran_on_does_not_linger_in_a_running_workers_journal(
     tmp_path: Path, journal: Journal, commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recording.recorder._LINGERING", 0.0)
+    monkeypatch.setattr("recording.clearing._LINGERING", 0.0)
     secret(journal, 1)
     running = secret(journal, 2, ended=False)
     await settle(journal)
@@ -309,7 +309,7 @@ async def test_a_rule_that_keeps_no_content_leaves_sizes_usage_and_decision(tmp_
 async def test_what_is_not_kept_does_not_linger_in_a_running_workers_journal(
     tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recording.recorder._LINGERING", 0.0)
+    monkeypatch.setattr("recording.clearing._LINGERING", 0.0)
     id_ = new_id()
     journal.append(id_, intent(1, body_bytes=len(SECRET), content_kept=False), SECRET)
     journal.append(id_, closing(), STREAM)
