@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -13,6 +14,8 @@ from storage.journal.rows import Arrivals, Piece, ReplyHead
 from storage.journal.writing import Journal
 
 log = logging.getLogger(__name__)
+
+_HEAD_AFTER = 0.1  # seconds; most replies that are no streams are over by then
 
 _REQUEST_IDS = frozenset(
     {b"x-request-id", b"request-id", b"apim-request-id", b"x-amzn-requestid", b"x-goog-request-id"}
@@ -64,8 +67,6 @@ class StreamTee:
                 request_id = value.decode("latin-1")
         seen.head = ReplyHead(data.status_code, content_type, content_encoding, request_id)
         seen.last_flush = time.perf_counter()
-        if content_type is not None and content_type.startswith("text/event-stream"):
-            self.flush(seen, seen.last_flush)  # it may be long until a word comes; a dead worker's record has this
         flow.response.stream = copying(partial(self.keep, seen), partial(_gave_up, seen))
 
     def keep(self, seen: OpenExchange, chunk: bytes) -> None:
@@ -97,9 +98,17 @@ class StreamTee:
     def _tick(self) -> None:
         now = time.perf_counter()
         for seen in self._open.values():
-            if (seen.kept or (seen.head and not seen.head_written)) and now - seen.last_flush >= self._flush_after:
+            if seen.head is not None and now - seen.last_flush >= self._patience(seen):
                 self.flush(seen, now)
-        self._ticker = asyncio.get_running_loop().call_later(self._flush_after / 2, self._tick)
+        wait = min(self._flush_after / 2, _HEAD_AFTER)
+        self._ticker = asyncio.get_running_loop().call_later(wait, self._tick)
+
+    def _patience(self, seen: OpenExchange) -> float:
+        """Seconds that what there is may wait for more. A head waits for a short reply's end only: it may be long
+        until a word comes, and the record of a worker that dies has the status all the same."""
+        if not seen.head_written:
+            return min(self._flush_after, _HEAD_AFTER)
+        return self._flush_after if seen.kept else math.inf
 
 
 def _gave_up(seen: OpenExchange) -> None:

@@ -16,7 +16,7 @@ from identities.own_token import mint
 from lanes.mitm.lane import MitmLane
 from storage.journal.files import journal_dir, journal_files
 from storage.journal.reading import JournalFile, boots
-from storage.journal.rows import Closing, Intent
+from storage.journal.rows import Closing, Intent, Piece
 from storage.journal.writing import JournalUnavailable
 from storage.room import DiskRoom
 from tests.addons.running import worker
@@ -224,3 +224,17 @@ def rows(folder: Path) -> list[object]:
             found += [file.row(no)[0] for no, _, _ in file.after(0, 1000)]
             file.close()
     return found
+
+
+async def test_the_head_of_a_stream_that_says_nothing_yet_is_soon_in_the_journal(
+    tmp_path: Path, provider: Provider, lane: str
+) -> None:
+    provider.answer = streamed(["one", "two"], pause=0.5)
+    token = mint(tmp_path / "data", email="ann@example.com", days=1)
+    async with worker(tmp_path, provider.url, lane=lane) as url:
+        asking = asyncio.create_task(ask(url, token))
+        await asyncio.sleep(0.9)
+        early = rows(tmp_path)
+        await asking
+
+    assert [row.head.status for row in early if isinstance(row, Piece) and row.head is not None] == [200]
