@@ -1,6 +1,7 @@
 """Who looked at what: access.db, newest first, and whether its chain holds."""
 
 import sqlite3
+from datetime import datetime
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
@@ -28,4 +29,11 @@ class AccessPage:
             return self._house.page(
                 request, "message.html", 503, title="The record cannot be read", said=said, remedy=None
             )
-        return self._house.page(request, "access.html", looks=looks, verdict=verdict, shown=_SHOWN)
+        return self._house.page(
+            request, "access.html", looks=[(look, _local(look.at)) for look in looks], verdict=verdict, shown=_SHOWN
+        )
+
+
+def _local(at: str) -> str:
+    """In this machine's zone, as the other pages say it."""
+    return f"{datetime.fromisoformat(at).astimezone():%Y-%m-%d %H:%M:%S}"

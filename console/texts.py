@@ -103,7 +103,7 @@ _JAPANESE: Final = {
         "どれだけ前か（s、m、h、d、w）。または after:2026-11-01、after:2026-11-01T09:30、after:09:30",
     "not this": "これ以外",
     "range 24h": "24時間", "range 7d": "7日間", "range 30d": "30日間", "range 90d": "90日間",
-    "Overview": "概要", "Refusals": "拒否", "People": "利用者", "Access": "閲覧履歴", "Of which exchanges? user: domain: model: …": "対象: user: domain: model: …",
+    "Domain": "ドメイン", "Overview": "概要", "Refusals": "拒否", "People": "利用者", "Access": "閲覧履歴", "Of which exchanges? user: domain: model: …": "対象: user: domain: model: …",
     "Well": "正常", "Refused": "拒否", "Cut off": "途中で切断", "Errors": "エラー", "{n} without a known price": "価格不明 {n} 件",
     "Half are faster than": "半数がこれ以内", "95 % are faster than": "95% がこれ以内", "Until the first byte": "最初の応答まで", "As a table": "表で見る",
     "Used, and not read": "使われたが読んでいない", "Service": "サービス", "Connections": "接続数", "Nothing that came this way went by unread.": "ここを通ったもので読まなかったものはありません。",

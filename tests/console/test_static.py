@@ -12,7 +12,7 @@ HTMX = "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717"  # htm
 _SAID = re.compile(r'\bt\("((?:[^"\\]|\\.)*)"\)')
 _SAID_IN_CODE = re.compile(
     r"""(?:Span\(|NotFound\(|_said\(request, \d+,|return \d{3},|refused\(request, \d+,|"""
-    r"""title=|said=|remedy =|said =|name =|else)"""
+    r"""title=|said=|remedy =|said =|name =|else|"title":|_top\(|Series\()"""
     r"""\s*"([A-Z][^"]+)\""""
 )
 
@@ -27,7 +27,10 @@ def test_all_scripts_together_are_60_kb_at_most() -> None:
 
 def test_every_sentence_is_there_in_japanese() -> None:
     said = {each for page in (CONSOLE / "templates").glob("*.html") for each in _SAID.findall(page.read_text("utf-8"))}
-    for file in (CONSOLE / f"{name}.py" for name in ("app", "exchange", "guard", "waterfall", "exchanges")):
+    for file in (
+        CONSOLE / f"{name}.py"
+        for name in ("app", "exchange", "guard", "waterfall", "exchanges", "overview", "access_page")
+    ):
         said |= set(_SAID_IN_CODE.findall(file.read_text("utf-8")))
     assert said > {"Exchanges", "The stream", "A fault"}
     assert {each for each in said if each not in keys()} == set()
