@@ -131,9 +131,12 @@ def strict_room(tmp_path: Path) -> Iterator[Room]:
         yield room
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> "Iterator[Browser]":
-    """A browser. Where there is none the test is skipped, but never in CI."""
+    """A browser. Where there is none the test is skipped, but never in CI.
+
+    Ended with its module: as long as Playwright's own loop runs in a thread, no asynchronous test can run there.
+    """
     if not CHROMIUM.exists():
         if os.environ.get("CI") == "true":
             pytest.fail("Chromium is missing: apt-get install chromium")
