@@ -182,8 +182,10 @@ def test_it_works_and_is_on_record(name: str, mode: str, tmp_path: Path, provide
     assert done.returncode == 0, done.stdout + done.stderr
     assert SAID in done.stdout
     summary = json.loads(done.stderr.splitlines()[-1])
-    whole = [each for each in summary["exchanges"] if each["operation"] == case.operation and each["status"] == 200]
+    asked = [each for each in summary["exchanges"] if each["operation"] == case.operation and each["status"] == 200]
+    # Codex opens a WebSocket ahead and may leave it without a word: an exchange of its own, `client_gone`.
+    whole = [each for each in asked if each["end_state"] == "complete"]
     assert whole, summary
-    assert {(each["mode"], each["end_state"]) for each in whole} == {(mode, "complete")}
+    assert {each["mode"] for each in asked} == {mode}
     assert all(each["output_tokens"] for each in whole)
     assert KEY.encode() in b"".join(provider.raw), "the caller's own key went through"
