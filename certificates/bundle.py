@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 
 from certificates.authority import pem_of
 from certificates.folder import AuthorityFolder
-from certificates.written import write_whole
+from files.whole import write_whole
 
 SYSTEM_BUNDLES: Final = (
     Path("/etc/ssl/certs/ca-certificates.crt"),  # Debian, Ubuntu, Alpine, Arch

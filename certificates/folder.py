@@ -15,7 +15,7 @@ from pathlib import Path
 from cryptography import x509
 
 from certificates.authority import Authority, UnusableAuthority, pem_of, read_authority
-from certificates.written import write_whole
+from files.whole import write_whole
 
 
 class AuthorityFolder:

@@ -31,7 +31,7 @@ def install(config: Config = None, yes: _Yes = False, store: _Only = None) -> No
     exit code is 1. Python's requests, Node and Java have stores of their own: `sekisho env`.
     """
     from certificates.authority import pem_of
-    from certificates.written import write_whole
+    from files.whole import write_whole
 
     folder = _folder(config)
     wanted = folder.roots()
@@ -83,8 +83,8 @@ def bundle(
     While the CA is being replaced, both are in it. Write it again after the machine's authorities change.
     """
     from certificates.bundle import java_store, pem_bundle, system_roots, together
-    from certificates.written import write_whole
     from cli.terminal import err, write_bytes
+    from files.whole import write_whole
 
     folder = _folder(config)
     source, system = system_roots(roots)

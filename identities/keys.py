@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Protocol
 
 from exchange.call import Json
+from files.whole import write_whole
 from identities.claims import json_object, text
 from identities.fetching import DEADLINE_S, FetchFailed, document, off_loop
 from identities.issuer import JwksUrl
 from identities.jwk import Key, KeyRules, NoKeys, keys_of
-from identities.private_file import write_private
 from settings.issuers import web_address
 
 log = logging.getLogger(__name__)
@@ -225,7 +225,7 @@ class FetchedKeys:
         written = json.dumps({"url": self.source.url, "fetched_at": time.time(), "keys": kept})
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_private(path, written.encode())
+            write_whole(path, written.encode())
         except OSError as problem:
             log.warning("Cannot keep the keys of issuer %s on disk: %s.", self.name, problem)
 

@@ -24,10 +24,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from exchange.call import Json
+from files.whole import write_whole
 from identities.claims import json_object
 from identities.issuers.own_token import AUDIENCE, ISSUER
 from identities.jwk import thumbprint
-from identities.private_file import write_private
 from settings.domains import mail_parts
 
 _SIGNING = "own-signing.pem"
@@ -105,7 +105,7 @@ def rotate(data_dir: Path, *, drop_old: bool = False) -> str:
         before = [] if drop_old else public_keys(data_dir)
         # The public half first: a token signed by a key nobody knows yet would be refused.
         _publish(folder, [_jwk(key.public_key()), *before])
-        write_private(folder / _SIGNING, _pem(key))
+        write_whole(folder / _SIGNING, _pem(key))
         return _kid(key.public_key())
 
 
@@ -116,7 +116,7 @@ def _signing_key(data_dir: Path) -> Ed25519PrivateKey:
             key = load_pem_private_key(path.read_bytes(), password=None)
         except FileNotFoundError:
             key = Ed25519PrivateKey.generate()
-            write_private(path, _pem(key))
+            write_whole(path, _pem(key))
         if not isinstance(key, Ed25519PrivateKey):
             raise ValueError(f"{path} is not an Ed25519 key. Restore it, or take it away and rotate")  # noqa: TRY004
         known = public_keys(data_dir)
@@ -139,7 +139,7 @@ def _locked(data_dir: Path) -> Iterator[Path]:
 
 
 def _publish(folder: Path, jwks: Sequence[dict[str, Json]]) -> None:
-    write_private(folder / _PUBLIC, json.dumps({"keys": list(jwks)}, indent=1).encode())
+    write_whole(folder / _PUBLIC, json.dumps({"keys": list(jwks)}, indent=1).encode())
 
 
 def _pem(key: Ed25519PrivateKey) -> bytes:

@@ -1,10 +1,12 @@
-"""Files that only their owner may read."""
+"""Secrets of our own, made once, that only their owner may read."""
 
 import contextlib
 import os
 import secrets
 import time
 from pathlib import Path
+
+from files.whole import write_whole
 
 _SECRET_BYTES = 32
 
@@ -24,7 +26,7 @@ def kept_secret(path: Path) -> bytes:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         beside = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
-        write_private(beside, secrets.token_bytes(_SECRET_BYTES))
+        write_whole(beside, secrets.token_bytes(_SECRET_BYTES))
         try:
             with contextlib.suppress(FileExistsError):  # another was first: theirs it is
                 os.link(beside, path)
@@ -34,18 +36,3 @@ def kept_secret(path: Path) -> bytes:
     if len(found) != _SECRET_BYTES:
         raise UnusableKey(f"{path} is not a key of {_SECRET_BYTES} bytes. Restore it, or take it away for a new one")
     return found
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Replaces a file at once, readable by its owner alone; a reader sees the old or the new, never a part."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise

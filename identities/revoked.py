@@ -15,9 +15,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from files.whole import write_whole
 from identities.claims import json_object
 from identities.fetching import off_loop
-from identities.private_file import UnusableKey, write_private
+from identities.private_file import UnusableKey
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ def admit_again(data_dir: Path, kind: Kind, value: str) -> bool:
 
 def _write(data_dir: Path, revoked: Sequence[Revocation]) -> None:
     content = {"revoked": [asdict(one) for one in revoked]}
-    write_private(revoked_path(data_dir), json.dumps(content, indent=1).encode())
+    write_whole(revoked_path(data_dir), json.dumps(content, indent=1).encode())
 
 
 @contextlib.contextmanager

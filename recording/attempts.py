@@ -5,6 +5,8 @@ import logging
 from pathlib import Path
 from typing import Final
 
+from files.whole import write_whole
+
 log = logging.getLogger(__name__)
 
 LARGE: Final = 1 << 20
@@ -43,7 +45,7 @@ class Attempts:
 
     def _write(self) -> None:
         try:
-            self._path.write_text(json.dumps(self._counts), encoding="utf-8")
+            write_whole(self._path, json.dumps(self._counts).encode())
         except OSError as cannot:  # a full disk: then only the guard against such bodies is missing
             log.error("%s cannot be written: %s", self._path, cannot)
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from files.whole import write_whole
 from upstreams.background import Background
 
 log = logging.getLogger(__name__)
@@ -46,10 +47,8 @@ class Standing:
     def _write(self) -> float:
         if (state := self._state()) == self._written:
             return LOOK_S
-        beside = self._file.with_suffix(".new")
         try:
-            beside.write_bytes(msgspec.json.encode(state))
-            beside.replace(self._file)
+            write_whole(self._file, msgspec.json.encode(state))
         except OSError as cannot:
             log.warning("The status of the provider keys cannot be written: %s.", cannot)
             return _AFTER_A_FAILURE_S

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 
-def write_whole(path: Path, content: bytes, *, mode: int) -> None:
+def write_whole(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     """Replaces a file at once. `mode` holds from its first byte on, whatever the umask takes away besides.
 
     Raises:
