@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from mitmproxy.connection import Client, ConnectionState, Server
 
 from lanes import pinned
-from lanes.express.head import HeadProblem, RequestHead, parse_request
+from lanes.express.head import HeadProblem, RequestHead, parse_request, unfinished_problem
 from lanes.express.hooks import fire
 from lanes.express.passage import Passage
 from lanes.express.request_body import RequestBody
@@ -196,7 +196,7 @@ class Caller(asyncio.Protocol):
         most = lane.limits.head_bytes
         end = data.find(b"\r\n\r\n", 0, most + 4)
         if end < 0:
-            code = self._unfinished(data)
+            code = unfinished_problem(data, lane.limits.head_bytes, lane.limits.head_fields)
             if code is not None:
                 self._fault(code)
             return False
@@ -211,16 +211,6 @@ class Caller(asyncio.Protocol):
         passage = self._passage = Passage(self, head, self._started)
         passage.enter()
         return True
-
-    def _unfinished(self, data: bytes) -> str | None:
-        """What can be told of a head that is not all here: is waiting for the rest pointless?"""
-        limits = self.lane.limits
-        lines = data.count(b"\n")
-        if len(data) > limits.head_bytes or lines > limits.head_fields:
-            return "headers_too_large"
-        if lines != data.count(b"\r\n") or not 0x20 < data[0] < 0x7F:
-            return "bad_request"
-        return None
 
     def read_body(self, head: RequestHead) -> None:
         """Called by the passage when it wants the body; it gets `whole`."""

@@ -150,6 +150,16 @@ the same head each time. Heads with a fault, or another word on their framing, a
 _HEADS, _HEAD_BYTES = 1024, 4096
 
 
+def unfinished_problem(data: bytes, most_bytes: int, most_lines: int) -> str | None:
+    """The code for a head that is not all here, where waiting for the rest is pointless; None while it is not."""
+    lines = data.count(b"\n")
+    if len(data) > most_bytes or lines > most_lines:
+        return "headers_too_large"
+    if lines != data.count(b"\r\n") or not 0x20 < data[0] < 0x7F:
+        return "bad_request"
+    return None
+
+
 def parse_request(head: bytes, most_fields: int) -> RequestHead:
     """`head` ends before the empty line. Raises HeadProblem: bad_request, headers_too_large."""
     if head.count(b"\n") > most_fields:

@@ -44,7 +44,7 @@ from lanes import pinned
 from lanes.express.bodies import UntilClose, Walk, walk_for
 from lanes.express.chunks import ChunkProblem
 from lanes.express.framing import Kind
-from lanes.express.head import HeadProblem, RequestHead, parse_reply, parse_request
+from lanes.express.head import HeadProblem, RequestHead, parse_reply, parse_request, unfinished_problem
 from lanes.express.request_body import RequestBody
 from lanes.express.writing import BODILESS, announced_length, reply_head, request_message, whole_message
 from lanes.mitm.asking import Body, BodyWanted, Fault, Forget, Late, Message, Whole
@@ -144,7 +144,7 @@ class CallerConnection(_http1.Http1Server):
             self._since = self._keeper.now()
         end = data.find(b"\r\n\r\n", 0, limits.head_bytes + 4)
         if end < 0:
-            if (code := self._unfinished(data)) is not None:
+            if (code := unfinished_problem(data, limits.head_bytes, limits.head_fields)) is not None:
                 yield from self._fault(code)
             return
         try:
@@ -369,16 +369,6 @@ class CallerConnection(_http1.Http1Server):
         self.buf = ReceiveBuffer()
         self.buf += data
         return data
-
-    def _unfinished(self, data: bytes) -> str | None:
-        """What can be told of a head that is not all here: is waiting for the rest pointless?"""
-        limits = self._keeper.limits
-        lines = data.count(b"\n")
-        if len(data) > limits.head_bytes or lines > limits.head_fields:
-            return "headers_too_large"
-        if lines != data.count(b"\r\n") or not 0x20 < data[0] < 0x7F:
-            return "bad_request"
-        return None
 
     def _request(self, head: RequestHead) -> http.Request:
         host, port, scheme = self._way.target(head)
