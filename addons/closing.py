@@ -162,7 +162,7 @@ class ExchangeCloser:
             if observed in ("response_ended", "proxy_died"):
                 observed = "refused"
             error = getattr(seen.decision, "code", None)
-            if not seen.journaled and self._passes_over(seen):
+            if not seen.journaled and self.passes_over(seen):
                 return
         elif observed == "response_ended" and seen.head is None and (code := _our_code(seen.decision)):
             observed, error = "refused", code  # allowed, and then we closed the road
@@ -187,7 +187,7 @@ class ExchangeCloser:
             b"".join(seen.chunks),
         )
 
-    def _passes_over(self, seen: OpenExchange) -> bool:
+    def passes_over(self, seen: OpenExchange) -> bool:
         """Whether this refusal is only counted. Nobody may fill the journal, and so shut the door to all, by being
         refused: strangers' refusals get no rows once it is half full, and nobody's once it is full."""
         if not (self._journal.full or (self._journal.crowded and seen.principal is None)):
@@ -196,7 +196,7 @@ class ExchangeCloser:
                 self.passed_over = 0
             return False
         if not self.passed_over:
-            log.error("The journal is more than half full: refusals are counted and not recorded until it is not.")
+            log.error("The journal, or its disk, is filling up: refusals are counted, not recorded, until it is not.")
         self.passed_over += 1
         return True
 

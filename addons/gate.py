@@ -90,7 +90,7 @@ class AccessGate:
         seen = self._open[flow.id] = OpenExchange(uuid_utils.uuid7().bytes, time.time_ns() // 1000, began)
         seen.head_in = head = self._heads.read(flow)
         if head.problem is not None:
-            self._refuse(flow, seen, Deny(head.problem))
+            self.refuse(flow, seen, Deny(head.problem))
             return None
         known = None
         if head.carrier is not None and head.proxied is None:
@@ -110,7 +110,7 @@ class AccessGate:
             known = await self._prove(flow, head, fields)
         except IdentityRefused as refused:
             if self._local_user is None:
-                self._refuse(flow, seen, Deny(refused.code, reason=refused.reason))
+                self.refuse(flow, seen, Deny(refused.code, reason=refused.reason))
                 return
             seen.principal = self._local_user
             seen.credential = self._credentials.of(fields)
@@ -215,7 +215,7 @@ class AccessGate:
         assert seen.principal is not None
         assert seen.head_in is not None
         if isinstance(call, Deny):
-            self._refuse(flow, seen, call)
+            self.refuse(flow, seen, call)
             return None
         seen.call = call
         if seen.head_in.socket is not None:
@@ -226,11 +226,11 @@ class AccessGate:
         else:
             decision = self._rules.decide(seen.principal, call, provider)
         if not isinstance(decision, Allow):
-            self._refuse(flow, seen, decision)
+            self.refuse(flow, seen, decision)
             return None
         seen.decision = decision
         if (lacking := self._router.equip(seen)) is not None:
-            self._refuse(flow, seen, lacking)
+            self.refuse(flow, seen, lacking)
             return None
         if not self._wait_for_disk:
             self._closer.append_intent(flow, seen)
@@ -251,7 +251,7 @@ class AccessGate:
         except JournalUnavailable as unavailable:
             log.error("Refused a request that cannot be recorded: %s", unavailable)
             seen.journaled = False  # the refusal is owed instead
-            self._refuse(flow, seen, Deny("audit_unavailable"))
+            self.refuse(flow, seen, Deny("audit_unavailable"))
             passed.set_result(None)
         except Exception as fault:  # noqa: BLE001 - it is raised where `passed` is awaited
             passed.set_exception(fault)
@@ -304,8 +304,8 @@ class AccessGate:
     # -- WebSockets -------------------------------------------------------------------------------------------------
 
     def judge(self, seen: OpenExchange, call: Call) -> Decision:
-        """May this message of an open WebSocket pass? The connection shows the provider one key, chosen when it was
-        opened; a call that a rule gives another key is to be made over HTTP."""
+        """May this message of an open WebSocket pass? The provider is shown the key that was chosen when the connection
+        was opened, also for a call to which a rule would give another (docs/wire.md)."""
         assert seen.principal is not None
         assert seen.head_in is not None
         return self._rules.decide(seen.principal, call, seen.head_in.destination.provider)
@@ -324,7 +324,10 @@ class AccessGate:
             return Deny("conflicting_identity", reason="the connection was opened by another person")
         return None
 
-    def _refuse(self, flow: http.HTTPFlow, seen: OpenExchange, denied: Deny) -> None:
+    # -- for the lanes (addons/door.py) -----------------------------------------------------------------------------
+
+    def refuse(self, flow: http.HTTPFlow, seen: OpenExchange, denied: Deny) -> None:
+        """Refused for good. The `response` hook that follows records it."""
         seen.decision = denied
         seen.settled = True
         seen.spent = time.perf_counter() - seen.began
@@ -332,57 +335,27 @@ class AccessGate:
         to_proxy = seen.head_in is not None and seen.head_in.proxied == "plain"
         flow.response = refusal(denied, dialect, seen.id.hex(), to_proxy=to_proxy)
 
-    def done(self) -> None:
-        self._pool.shutdown(wait=False)
+    def shows_another_key(self, flow: http.HTTPFlow, seen: OpenExchange) -> bool:
+        """See Door.again."""
+        return seen.committed and self._router.redirect(flow, seen)
 
-
-class LaneDoor:
-    """What a lane may ask the gate: is this refused for good, and refuse it for a fault in what followed the head."""
-
-    def __init__(self, gate: AccessGate, open_exchanges: OpenExchanges, tee: StreamTee, journal: Journal) -> None:
-        self._gate = gate
-        self._open = open_exchanges
-        self._tee = tee
-        self._journal = journal
-
-    def session(self, flow: http.HTTPFlow) -> Session | None:
-        """What judges and records the messages of this WebSocket; None when the gate let pass no such thing."""
-        seen = self._open.get(flow.id)
-        if seen is None or not seen.committed or seen.head_in is None or seen.head_in.socket is None:
+    def session(self, flow: http.HTTPFlow, seen: OpenExchange, tee: StreamTee, journal: Journal) -> Session | None:
+        """What judges and records the messages of this WebSocket; None when no such thing was let pass."""
+        if not seen.committed or seen.head_in is None or seen.head_in.socket is None:
             return None
         return Session(
             flow,
             seen,
             seen.head_in.socket,
-            gate=self._gate,
-            closer=self._gate._closer,
-            pool=self._gate._pool,
-            strict=self._gate._strict,
-            waits_for_disk=self._gate._wait_for_disk,
+            gate=self,
+            closer=self._closer,
+            pool=self._pool,
+            strict=self._strict,
+            waits_for_disk=self._wait_for_disk,
             open_exchanges=self._open,
-            tee=self._tee,
-            journal=self._journal,
+            tee=tee,
+            journal=journal,
         )
 
-    def settled(self, flow: http.HTTPFlow) -> bool:
-        """Is `flow.response` final, so that the body need not be read?"""
-        seen = self._open.get(flow.id)
-        return flow.response is not None and (seen is None or seen.settled)
-
-    def refuse(self, flow: http.HTTPFlow, code: str) -> None:
-        """Refuse the flow with this code; the `response` hook that follows records it."""
-        seen = self._open.get(flow.id)
-        if seen is None:
-            flow.response = refusal(Deny(code), "openai", "")
-        else:
-            self._gate._refuse(flow, seen, Deny(code))
-
-    def again(self, flow: http.HTTPFlow) -> bool:
-        """The provider answered 401, and nobody has seen that yet. True: `flow.request` shows it another key now, and
-        is to be sent once more."""
-        seen = self._open.get(flow.id)
-        return seen is not None and seen.committed and self._gate._router.redirect(flow, seen)
-
-    def refusal(self, code: str) -> http.Response:
-        """The answer to a fault without a flow: a head that could not be read, or too many connections."""
-        return refusal(Deny(code), "openai", "")
+    def done(self) -> None:
+        self._pool.shutdown(wait=False)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from addons.closing import ExchangeCloser
 from addons.credentials import CredentialNames
 from addons.destinations import Destinations
+from addons.door import LaneDoor
 from addons.flows import OpenExchanges
-from addons.gate import AccessGate, LaneDoor
+from addons.gate import AccessGate
 from addons.heads import Heads
 from addons.listeners import issuers_by_listener
 from addons.safety import safety_identifiers_from

@@ -253,8 +253,9 @@ class Session:
         turn = self._new_turn()
         turn.decision, turn.call = denied, call
         turn.began, turn.spent = began, time.perf_counter() - began
-        self._journal.append(*self._closer.turn(self._flow, turn, message))
-        self._closer.end(self._flow, turn, "refused", denied.code)
+        if not self._closer.passes_over(turn):
+            self._journal.append(*self._closer.turn(self._flow, turn, message))
+            self._closer.end(self._flow, turn, "refused", denied.code)
         return Verdict(
             passes=False, event=error_event(self._kind, denied.code, payload, f"event_{turn.id.hex()}"), close=close
         )

@@ -96,12 +96,12 @@ class StreamTee:
         seen.last_flush = now
 
     def _tick(self) -> None:
+        wait = min(self._flush_after / 2, _HEAD_AFTER)  # first of all: a fault below must not be the last tick
+        self._ticker = asyncio.get_running_loop().call_later(wait, self._tick)
         now = time.perf_counter()
         for seen in self._open.values():
             if seen.head is not None and now - seen.last_flush >= self._patience(seen):
                 self.flush(seen, now)
-        wait = min(self._flush_after / 2, _HEAD_AFTER)
-        self._ticker = asyncio.get_running_loop().call_later(wait, self._tick)
 
     def _patience(self, seen: OpenExchange) -> float:
         """Seconds that what there is may wait for more. A head waits for a short reply's end only: it may be long

@@ -280,5 +280,5 @@ class TunnelGate:
             self._journal.append(tunnel.id, row)
             return
         if not self.passed_over:
-            log.error("The journal is more than half full: connections that are not read are counted, not recorded.")
+            log.error("The journal, or its disk, is filling up: connections are counted, not recorded.")
         self.passed_over += 1

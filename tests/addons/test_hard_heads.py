@@ -1,10 +1,14 @@
 """Heads that are odd, or many, end up on record as they are, and nowhere else."""
 
 import asyncio
+import json
 import socket
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
+
+import pytest
+from websockets.sync.client import ClientConnection, connect
 
 from addons.gate import AccessGate
 from addons.pipeline import Pipeline
@@ -13,6 +17,7 @@ from storage.journal.rows import Closing, Intent
 from tests.addons.running import worker
 from tests.addons.test_faults import ask, rows
 from tests.journeys.provider import Provider, completion
+from tests.journeys.socket_provider import SocketProvider
 
 CHAT = b'{"model": "gpt-4o", "messages": []}'
 
@@ -134,6 +139,37 @@ async def test_a_full_journal_takes_nobodys_refusals(tmp_path: Path, provider: P
 
     assert answer.status_code == 503
     assert rows(tmp_path) == []
+
+
+@pytest.mark.filterwarnings("ignore:connect.. must be used as a context manager:DeprecationWarning")
+async def test_a_full_journal_takes_no_refused_messages_of_an_open_websocket_either(tmp_path: Path, lane: str) -> None:
+    token = mint(tmp_path / "data", email="ann@example.com", days=1)
+    share = 0.0
+
+    def broken(pipeline: Pipeline, _: AccessGate) -> None:
+        journal = pipeline.journal
+        journal.disk.bytes_waiting = lambda: int(journal._limit * share)  # type: ignore[method-assign]
+
+    def refused(connection: ClientConnection) -> str:
+        connection.send('{"type": "response.create", "model": "o3", "input": "hello"}')
+        return str(json.loads(connection.recv(timeout=10))["error"]["code"])
+
+    with SocketProvider() as provider:
+        async with worker(tmp_path, provider.url, lane=lane, broken=broken) as url:
+            connection = await asyncio.to_thread(
+                connect, url.replace("http", "ws", 1) + "/v1/responses", proxy=None,
+                additional_headers={"Authorization": f"Bearer {token}"},
+            )  # fmt: skip
+            first = await asyncio.to_thread(refused, connection)
+            share = 1.1
+            await asyncio.sleep(0.6)
+            codes = {await asyncio.to_thread(refused, connection) for _ in range(5)}
+            await asyncio.to_thread(connection.close)
+
+    assert {first} | codes == {"model_not_allowed"}
+    assert provider.received == []
+    denied = [row for row in rows(tmp_path) if isinstance(row, Intent) and row.outcome == "deny"]
+    assert len(denied) == 1
 
 
 async def test_a_refused_head_is_kept_in_part(tmp_path: Path, provider: Provider, lane: str) -> None:

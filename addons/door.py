@@ -1,0 +1,49 @@
+"""What a lane may ask the gate (lanes/express/door.py says what each question means)."""
+
+from mitmproxy import http
+
+from addons.flows import OpenExchanges
+from addons.gate import AccessGate
+from addons.refusals import refusal
+from addons.sessions import Session
+from addons.tee import StreamTee
+from exchange.decision import Deny
+from storage.journal.writing import Journal
+
+
+class LaneDoor:
+    """Is this refused for good; refuse it for a fault in what followed the head; may it become a WebSocket?"""
+
+    def __init__(self, gate: AccessGate, open_exchanges: OpenExchanges, tee: StreamTee, journal: Journal) -> None:
+        self._gate = gate
+        self._open = open_exchanges
+        self._tee = tee
+        self._journal = journal
+
+    def settled(self, flow: http.HTTPFlow) -> bool:
+        """Is `flow.response` final, so that the body need not be read?"""
+        seen = self._open.get(flow.id)
+        return flow.response is not None and (seen is None or seen.settled)
+
+    def refuse(self, flow: http.HTTPFlow, code: str) -> None:
+        """Refuse the flow with this code; the `response` hook that follows records it."""
+        seen = self._open.get(flow.id)
+        if seen is None:
+            flow.response = refusal(Deny(code), "openai", "")
+        else:
+            self._gate.refuse(flow, seen, Deny(code))
+
+    def again(self, flow: http.HTTPFlow) -> bool:
+        """The provider answered 401, and nobody has seen that yet. True: `flow.request` shows it another key now, and
+        is to be sent once more."""
+        seen = self._open.get(flow.id)
+        return seen is not None and self._gate.shows_another_key(flow, seen)
+
+    def session(self, flow: http.HTTPFlow) -> Session | None:
+        """What judges and records the messages of this WebSocket; None when the gate let pass no such thing."""
+        seen = self._open.get(flow.id)
+        return None if seen is None else self._gate.session(flow, seen, self._tee, self._journal)
+
+    def refusal(self, code: str) -> http.Response:
+        """The answer to a fault without a flow: a head that could not be read, or too many connections."""
+        return refusal(Deny(code), "openai", "")
