@@ -5,6 +5,7 @@ Until they are whole a connection costs one small object: no task, no layer, no 
 
 import asyncio
 import ssl
+from abc import ABC, abstractmethod
 from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable
 from typing import Final
@@ -20,7 +21,7 @@ class Gone(Exception):  # noqa: N818 - it is what happened
     """The caller left, or said nothing for too long."""
 
 
-class Knock(asyncio.Protocol):
+class Knock(asyncio.Protocol, ABC):
     """Holds what came, until it is known who takes the connection over. What is waited for, subclasses say.
 
     `arrived` is called once when the connection is there; `left` when it is gone, unless somebody took it over.
@@ -71,9 +72,9 @@ class Knock(asyncio.Protocol):
 
     # -- the first of it ----------------------------------------------------------------------------------------------
 
+    @abstractmethod
     def _look(self) -> None:
         """Is it here?"""
-        raise NotImplementedError
 
     def _is_late(self) -> None:
         """Some of it is here, and the rest did not come in time."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import cli.status
 from certificates.authority import make_authority, pem_of
 from certificates.bundle import client_files, system_roots
 from certificates.folder import AuthorityFolder
@@ -43,6 +44,18 @@ def programs(tmp_path: Path) -> Path:
         if found := shutil.which(program):
             (folder / program).symlink_to(found)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How full the disk of this machine is must not decide what is found."""
+    monkeypatch.setattr(cli.status, "_disk_free", lambda _: 0.5)
+
+
+def test_a_disk_that_fills_is_found_before_it_is_full(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert signs(desk, 0)[f"50 % of the disk under {desk.data_dir} is free"]["state"] == "well"
+    monkeypatch.setattr(cli.status, "_disk_free", lambda _: 0.09)
+    assert signs(desk, 1)[f"9 % of the disk under {desk.data_dir} is free"]["state"] == "wrong"
 
 
 def signs(desk: Desk, code: int, **environment: str) -> dict[str, dict[str, Any]]:

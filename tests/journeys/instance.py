@@ -59,9 +59,11 @@ class Instance:
         self._scheme, self._host = ("https", "localhost") if tls else ("http", "127.0.0.1")
         key = ", api_key: {env: JOURNEY_KEY}" if profile == "gateway" else ""
         providers = "" if "providers:" in more else f"providers:\n  openai: {{upstream: '{upstream}'{key}}}\n"
+        # How full the disk of this machine is must not decide what passes.
+        storage = "" if "storage:" in more else "storage: {disk_warn: 0 %, disk_stop: 0 %}\n"
         self.config.write_text(
             f"profile: {profile}\nlisten:{listen}\n"
-            f"data_dir: {self.data_dir}\nlane: {lane}\ndrain_s: 2\n{providers}{more}",
+            f"data_dir: {self.data_dir}\nlane: {lane}\ndrain_s: 2\n{storage}{providers}{more}",
             encoding="utf-8",
         )
         self.environment = {**os.environ, "JOURNEY_KEY": PROVIDER_KEY, "NO_COLOR": "1"}

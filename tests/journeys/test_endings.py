@@ -69,8 +69,6 @@ def test_a_caller_who_leaves_before_the_head_is_client_gone(tmp_path: Path, prov
 def test_a_caller_who_leaves_in_mid_stream_is_noticed_at_once(
     tmp_path: Path, provider: Provider, lane: str, how: str
 ) -> None:
-    if lane == "mitm" and how == "half-close":
-        pytest.skip("mitmproxy's layers let a caller half-close; the lane is hardened with the identity issue")
     provider.answer = Answer(chunks=sse(*chat_chunks(WORDS))[:3], fields=STREAM, ending="hang")
     with Instance(tmp_path, provider.url, lane=lane) as instance:
         connection = connect(instance)

@@ -18,7 +18,6 @@ from storage.journal.rows import ReplyHead
 from storage.journal.writing import Journal
 from storage.query.parsing import parse
 from storage.sqlite.driver import audit_path, open_for_writing
-from storage.sqlite.migrations import SCHEMA_VERSION
 from storage.sqlite.reading import AuditReader
 from storage.sqlite.thread_index import ThreadIndex, m002_threads
 from tests.cli.records import ANN, BEGUN, record, store
@@ -375,7 +374,6 @@ def test_a_long_conversation_stays_one_thread_and_costs_little() -> None:
     assert len(found) == 1
 
 
-@pytest.mark.skipif(SCHEMA_VERSION < 2, reason="the recorder links once step 2 of the schema is registered")
 @pytest.mark.parametrize("restart", [False, True])
 async def test_the_recorder_links_within_a_batch_and_after_a_restart(tmp_path: Path, restart: bool) -> None:
     journal = Journal(tmp_path, durable=False, file_limit=1 << 20, limit=1 << 30)
