@@ -4,11 +4,16 @@ A script that fails to reload leaves stock mitmproxy running without it, open. O
 gateway it would let everybody in. So the gateway profile refuses to be loaded this way.
 """
 
+import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import NoReturn
+
+from mitmproxy import ctx
+from mitmproxy.addonmanager import Loader
+from mitmproxy.addons.errorcheck import ErrorCheck
 
 from addons.pipeline import Pipeline, pipeline_from
 from identities.entries import UnusableEntries
@@ -21,6 +26,7 @@ _GATEWAY = (
     "open to everybody. Start it with `sekisho serve`, or use `profile: local`."
 )
 
+_ROOMS = frozenset({"addons", "identities", "lanes", "policies", "storage", "upstreams", "wire"})
 _LAUNCHER = Path(__file__).resolve().parent.parent / "run_proxy.py"
 
 
@@ -32,6 +38,13 @@ class StockRecorder:
         self._pipeline = pipeline
         self._config = config
         self._process: subprocess.Popen[bytes] | None = None
+
+    def load(self, _: Loader) -> None:
+        """Stock tools end when an error is logged before they are up. Ours are about traffic, which may come by then;
+        what stops us is said by `stock_addons`."""
+        check = ctx.master.addons.get("errorcheck")
+        if isinstance(check, ErrorCheck):
+            check.logger.addFilter(_is_not_ours)
 
     async def running(self) -> None:
         command = [sys.executable, str(_LAUNCHER), "recorder", "--config", str(self._config.absolute())]
@@ -46,6 +59,10 @@ class StockRecorder:
                 self._process.wait(10)
             except subprocess.TimeoutExpired:
                 self._process.kill()
+
+
+def _is_not_ours(record: logging.LogRecord) -> bool:
+    return record.name.partition(".")[0] not in _ROOMS
 
 
 def stock_addons() -> list[object]:

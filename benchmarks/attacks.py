@@ -26,8 +26,9 @@ from tests.attacks.rows import Row
 from tests.attacks.table import ROWS
 from tests.attacks.target import MODELS, gateway, tokens_of
 from tests.attacks.trial import Outcome, objections, put
-from tests.journeys.instance import PROVIDER_KEY, Instance, free_port
+from tests.journeys.instance import PROVIDER_KEY, Instance
 from tests.journeys.provider import Provider
+from tests.ports import free_port
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "attacks.md"
 _BEGIN, _END = "<!-- attacked -->", "<!-- /attacked -->"

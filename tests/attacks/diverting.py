@@ -10,8 +10,9 @@ from pathlib import Path
 
 from tests.attacks.target import gateway
 from tests.journeys.forwarding import HOST
-from tests.journeys.instance import Instance, free_port
+from tests.journeys.instance import Instance
 from tests.journeys.provider import Provider
+from tests.ports import free_port
 
 _AS_WRITTEN, _AS_SENT = b"Host: checkpoint\r\n", b"Host: " + HOST.encode() + b"\r\n"
 

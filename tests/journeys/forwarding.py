@@ -9,7 +9,8 @@ from typing import Any, Self
 
 import httpx2
 
-from tests.journeys.instance import Instance, free_port
+from tests.journeys.instance import Instance
+from tests.ports import free_port
 
 HOST = "api.openai.com"
 ASKED = {"model": "gpt-4o", "messages": [{"role": "user", "content": "天気は？"}]}
@@ -36,6 +37,9 @@ class ForwardInstance(Instance):
             assert made.returncode == 0, made.stderr
         self.start()
         return self
+
+    def _listens(self) -> bool:
+        return super()._listens() and self.takes_connections(self.forward)
 
     @property
     def proxy(self) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from identities.own_token import mint
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROVIDER_KEY = "sk-provider-canary-4711"
@@ -27,12 +28,6 @@ policies:
   rules:
     - {name: everyone, domains: [example.com], models: ["gpt-4o*"], operations: [chat, responses]}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Instance:
@@ -95,8 +90,13 @@ class Instance:
     def _listens(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, self.log.read_text(encoding="utf-8")[-3000:]
+        return self.takes_connections(self.port)
+
+    @staticmethod
+    def takes_connections(port: int) -> bool:
+        """Does anybody listen on this port of loopback?"""
         try:
-            socket.create_connection(("127.0.0.1", self.port), 0.2).close()
+            socket.create_connection(("127.0.0.1", port), 0.2).close()
         except OSError:
             return False
         return True

@@ -14,8 +14,9 @@ from tests.identities.certificates import authority as server_authority
 from tests.identities.certificates import server_tls
 from tests.identities.client_certificates import SERVER, Holder, authority, email, person
 from tests.identities.minting import claims, jwks, public_jwk, rsa_key, token
-from tests.journeys.instance import PROVIDER_KEY, Instance, free_port
+from tests.journeys.instance import PROVIDER_KEY, Instance
 from tests.journeys.provider import Provider, completion, streamed
+from tests.ports import free_port
 
 ROOT = authority()
 BETWEEN = authority("People CA", by=ROOT)

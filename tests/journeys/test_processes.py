@@ -12,8 +12,9 @@ from pathlib import Path
 
 import httpx2
 
-from tests.journeys.instance import GATEWAY, ROOT, Instance, free_port
+from tests.journeys.instance import GATEWAY, ROOT, Instance
 from tests.journeys.provider import Provider, streamed
+from tests.ports import free_port
 
 
 def test_two_workers_share_one_port_and_one_record(tmp_path: Path, provider: Provider) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.journeys.instance import GATEWAY, ROOT, Instance, free_port
+from tests.journeys.instance import GATEWAY, ROOT, Instance
 from tests.journeys.provider import Provider, completion, failure, streamed
+from tests.ports import free_port
 
 TOOLS = Path(sys.executable).parent
 

@@ -10,6 +10,7 @@ from mitmproxy import http
 from lanes.express.limits import Limits
 from tests.lanes.conftest import Build, Streaming
 from tests.lanes.upstream import JSON, STREAM, CutOff, RawCaller, post, replying
+from tests.ports import free_port
 
 
 async def settled(r: object) -> None:
@@ -217,13 +218,6 @@ async def test_a_request_that_was_sent_is_not_sent_again(road: Build) -> None:
         assert (await caller.response()).status == status
     assert count == 3
     assert r.witness.ends() == ["response", "error", "response"]
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port: int = s.getsockname()[1]
-        return port
 
 
 @pytest.mark.parametrize(

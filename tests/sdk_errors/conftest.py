@@ -7,8 +7,9 @@ import httpx2
 import pytest
 
 from tests.identities.minting import jwks, public_jwk, rsa_key
-from tests.journeys.instance import PROVIDER_KEY, Instance, free_port
+from tests.journeys.instance import PROVIDER_KEY, Instance
 from tests.journeys.provider import Provider
+from tests.ports import free_port
 from tests.sdk_errors.refusals import GOOD
 from tests.sdk_errors.relay import Relay
 
