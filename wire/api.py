@@ -23,6 +23,11 @@ class Event(msgspec.Struct, frozen=True, gc=False):  # a stream has hundreds; th
     name: str = ""
     field: Literal["data", "error"] = "data"
 
+    @property
+    def is_done(self) -> bool:
+        """Is it the mark `[DONE]`, with which OpenAI and many others end a body?"""
+        return self.field == "data" and self.data.lstrip().startswith("[DONE]")
+
 
 class Folder(Protocol):
     """Events in, the unstreamed object out. `add` never raises for what came over the wire."""

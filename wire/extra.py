@@ -25,7 +25,8 @@ class Extra:
     def payload(self, event: Event) -> Object | None:
         """The event's payload as an object. None when it is none: then it has been dealt with here.
 
-        An event of the SSE field `error` (llama.cpp) is an error whatever it holds.
+        An event of the SSE field `error` (llama.cpp) is an error whatever it holds. The mark `[DONE]`, with which
+        servers of many APIs end a body, says nothing; a folder for which it does looks for it first.
         """
         data = event.data
         if event.field == "error":
@@ -34,7 +35,7 @@ class Extra:
         try:
             value = read_json(data)
         except ValueError:
-            if data and not data.isspace():
+            if data and not data.isspace() and not event.is_done:
                 self.keep("bad_events", data)
             return None
         if isinstance(value, dict):
@@ -48,6 +49,13 @@ class Extra:
             self.errors.append(error)
         else:
             self.count("errors_not_kept")
+
+    def other(self, kind: str, payload: Object) -> None:
+        """An event of none of the kinds that a folder knows: an error, or kept as unknown."""
+        if kind == "error" or payload.get("error") is not None:
+            self.failed(payload.get("error") or payload)
+        else:
+            self.keep("unknown_events", payload)
 
     def keep(self, name: str, value: Json) -> None:
         """Keep a value in the list of that name."""

@@ -23,8 +23,6 @@ class CompleteFolder:
         self._extra = Extra()
 
     def add(self, event: Event) -> None:
-        if event.field == "data" and event.data.strip().startswith("[DONE]"):
-            return
         payload = self._extra.payload(event)
         if payload is None or (string(payload.get("type")) or event.name) == "ping":
             return

@@ -32,7 +32,7 @@ class MessageFolder:
         self._extra = extra or Extra()
 
     def add(self, event: Event) -> None:
-        if event.field == "data" and event.data.strip().startswith("[DONE]"):
+        if event.is_done:
             self._done = True
             return
         payload = self._extra.payload(event)

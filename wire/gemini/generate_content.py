@@ -29,8 +29,6 @@ class GenerateContentFolder:
         self._extra = Extra()
 
     def add(self, event: Event) -> None:
-        if event.field == "data" and event.data.strip().startswith("[DONE]"):
-            return
         payload = self._extra.payload(event)
         if payload is not None:
             self.add_chunk(payload)

@@ -28,8 +28,6 @@ class LineFolder:
         self._extra = Extra()
 
     def add(self, event: Event) -> None:
-        if event.field == "data" and event.data.strip().startswith("[DONE]"):
-            return
         payload = self._extra.payload(event)
         if payload is None:
             return

@@ -37,8 +37,6 @@ class AgentFolder:
         self._extra = Extra()
 
     def add(self, event: Event) -> None:
-        if event.field == "data" and event.data.lstrip().startswith("[DONE]"):
-            return
         payload = self._extra.payload(event)
         if payload is None:
             return

@@ -70,7 +70,7 @@ class AssistantFolder:
         self._extra = Extra()
 
     def add(self, event: Event) -> None:
-        if event.name == "done" or (event.field == "data" and event.data.lstrip().startswith("[DONE]")):
+        if event.name == "done" or event.is_done:
             self._done = True
             return
         payload = self._extra.payload(event)

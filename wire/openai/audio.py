@@ -23,8 +23,6 @@ class TranscriptFolder:
         self._extra = Extra()
 
     def add(self, event: Event) -> None:
-        if event.field == "data" and event.data.lstrip().startswith("[DONE]"):
-            return
         payload = self._extra.payload(event)
         if payload is None:
             return
@@ -37,10 +35,8 @@ class TranscriptFolder:
             self._segments.append(told)
         elif kind == "transcript.text.done":
             self._final = told
-        elif kind == "error" or payload.get("error") is not None:
-            self._extra.failed(payload.get("error") or payload)
         else:
-            self._extra.keep("unknown_events", payload)
+            self._extra.other(kind, payload)
 
     def close(self) -> Reply:
         response: dict[str, Json]
@@ -92,8 +88,6 @@ class SpeechFolder:
         self._extra = Extra()
 
     def add(self, event: Event) -> None:
-        if event.field == "data" and event.data.lstrip().startswith("[DONE]"):
-            return
         payload = self._extra.payload(event)
         if payload is None:
             return
@@ -102,10 +96,8 @@ class SpeechFolder:
             self._audio.add(payload.get("audio"))
         elif kind == "speech.audio.done":
             self._done = payload
-        elif kind == "error" or payload.get("error") is not None:
-            self._extra.failed(payload.get("error") or payload)
         else:
-            self._extra.keep("unknown_events", payload)
+            self._extra.other(kind, payload)
 
     def close(self) -> Reply:
         response: dict[str, Json] = {"_media_type": "audio/*", **self._audio.close()}

@@ -108,7 +108,7 @@ class ChatFolder:
 
     def add(self, event: Event) -> None:
         data = event.data
-        if not data.startswith("{") and event.field == "data" and data.lstrip().startswith("[DONE]"):
+        if not data.startswith("{") and event.is_done:
             self._done = True
             return
         if self._done and data:

@@ -64,7 +64,7 @@ class CompletionFolder:
         self._extra = Extra()
 
     def add(self, event: Event) -> None:
-        if event.field == "data" and event.data.lstrip().startswith("[DONE]"):
+        if event.is_done:
             self._done = True
             return
         if self._done and event.data:

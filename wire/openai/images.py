@@ -23,8 +23,6 @@ class ImageFolder:
         self._extra = Extra()
 
     def add(self, event: Event) -> None:
-        if event.field == "data" and event.data.lstrip().startswith("[DONE]"):
-            return
         payload = self._extra.payload(event)
         if payload is None:
             return
@@ -37,10 +35,8 @@ class ImageFolder:
             place = payload.get("partial_image_index")
             self._previews[str(place)] = {"partial_image_index": place, **image.close()}
             self._extra.count("partial_images")
-        elif kind == "error" or payload.get("error") is not None:
-            self._extra.failed(payload.get("error") or payload)
         else:
-            self._extra.keep("unknown_events", payload)
+            self._extra.other(kind, payload)
 
     def _complete(self, payload: dict[str, Json]) -> None:
         image: dict[str, Json] = {}

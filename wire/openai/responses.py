@@ -56,8 +56,6 @@ class ResponsesFolder:
         self._transcript: list[str] = []
 
     def add(self, event: Event) -> None:
-        if event.field == "data" and event.data.lstrip().startswith("[DONE]"):
-            return
         payload = self._extra.payload(event)
         if payload is not None:
             self.add_payload(payload, event.name)

@@ -17,8 +17,6 @@ class LastPayload:
         self._extra = Extra()
 
     def add(self, event: Event) -> None:
-        if event.field == "data" and event.data.lstrip().startswith("[DONE]"):
-            return
         payload = self._extra.payload(event)
         if payload is None:
             return
