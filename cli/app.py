@@ -21,6 +21,7 @@ from cli import (
     export,
     hold,
     identity,
+    orders,
     replay,
     retain,
     run,
@@ -126,6 +127,7 @@ app.command(rich_help_panel=LOOK)(coverage.coverage)
 app.command(rich_help_panel=ADMINISTER)(verify.verify)
 app.command(rich_help_panel=ADMINISTER)(erase.erase)
 app.add_typer(hold.app, name="hold", rich_help_panel=ADMINISTER)
+app.add_typer(orders.app, name="orders", rich_help_panel=ADMINISTER)
 app.command(rich_help_panel=ADMINISTER)(retain.retain)
 app.command(rich_help_panel=ADMINISTER)(access.access)
 app.command(rich_help_panel=ADMINISTER)(doctor.doctor)

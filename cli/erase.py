@@ -30,7 +30,8 @@ def erase(
     """
     import msgspec
 
-    from cli.ordering import carried_out
+    from cli.ordering import carried_out, proposed
+    from cli.orders import tell_second
     from cli.terminal import err, write_json
 
     arguments = named(person, issuer, subject)
@@ -46,6 +47,9 @@ def erase(
             err().print(f"  {line(each)}")
     if not yes:
         _ask(sum(each.exchanges for each in found))
+    if (order := proposed(settings, "erase", arguments, reason)) is not None:
+        tell_second(order, as_json=as_json)
+        return
     outcome = carried_out(settings, "erase", arguments, reason)
     if as_json:
         write_json(msgspec.json.encode(outcome))

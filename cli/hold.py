@@ -50,9 +50,16 @@ def remove(
     config: Config = None,
 ) -> None:
     """Let a hold go. What it kept is then subject to erasure and retention again."""
-    from cli.ordering import carried_out
+    from cli.ordering import carried_out, proposed
+    from cli.orders import tell_second
 
-    outcome = carried_out(settings_at(config), "release", {"hold": number}, reason)
+    settings, arguments = settings_at(config), {"hold": number}
+    if not reason.strip():
+        raise WrongUse('Say why: --reason "…". It stays on record.')
+    if (order := proposed(settings, "release", arguments, reason)) is not None:
+        tell_second(order)
+        return
+    outcome = carried_out(settings, "release", arguments, reason)
     typer.echo(f"Hold {outcome['hold']} is removed.")
 
 

@@ -3,9 +3,10 @@
 Where no recorder runs, this process takes its place for as long as it takes.
 """
 
+import contextlib
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +14,7 @@ from cli.failure import Failed
 
 if TYPE_CHECKING:
     from settings.schema import Settings
+    from storage.commands import Commands
     from storage.removal.sweeping import Step
 
 _LOOK: Final = 0.1  # seconds between two looks at how far it is
@@ -27,20 +29,63 @@ def carried_out(settings: "Settings", kind: str, arguments: dict[str, Any], reas
         Failed: it cannot be done; the message says why.
         StoreProblem: audit.db cannot be used.
     """
-    from cli.progress import stages
     from storage.access import actor
+
+    with opened(settings.data_dir) as commands:
+        uid = commands.ask(kind, arguments, actor=actor(), reason=reason)
+        return followed(settings, commands, uid)
+
+
+def proposed(settings: "Settings", kind: str, arguments: dict[str, Any], reason: str | None) -> str | None:
+    """The order's id, where a second person must approve it before it is carried out; else None, and nothing is asked.
+
+    Raises:
+        Failed: it cannot be written down.
+    """
+    from storage.access import actor
+    from storage.commands import NEED_TWO
+
+    if not settings.access.two_people or kind not in NEED_TWO:
+        return None
+    with opened(settings.data_dir) as commands:
+        return commands.ask(kind, arguments, actor=actor(), reason=reason, two_people=True)
+
+
+@contextlib.contextmanager
+def opened(data_dir: Path) -> "Iterator[Commands]":
+    """The commands of this instance.
+
+    Raises:
+        Failed: they cannot be read or written.
+    """
     from storage.commands import Commands
+
+    try:
+        commands = Commands(data_dir)
+    except (sqlite3.Error, OSError) as cannot:
+        raise _unusable(data_dir, cannot) from cannot
+    try:
+        yield commands
+    except sqlite3.Error as cannot:
+        raise _unusable(data_dir, cannot) from cannot
+    finally:
+        commands.close()
+
+
+def followed(settings: "Settings", commands: "Commands", uid: str) -> dict[str, Any]:
+    """Wait until this command is done. Returns its outcome.
+
+    Raises:
+        Failed: it cannot be done; the message says why.
+        StoreProblem: audit.db cannot be used.
+    """
+    from cli.progress import stages
 
     data_dir = settings.data_dir
     try:
-        commands = Commands(data_dir)
-    except sqlite3.Error as cannot:
-        raise _unusable(data_dir, cannot) from cannot
-    try:
-        uid = commands.ask(kind, arguments, actor=actor(), reason=reason)
         absent: float | None = None
         tries = 0
-        with stages(kind) as show:
+        with stages(commands.get(uid).kind) as show:
             while (command := commands.get(uid)).outcome is None:
                 if command.doing is not None:
                     show(command.doing, command.done, command.total)
@@ -56,16 +101,12 @@ def carried_out(settings: "Settings", kind: str, arguments: dict[str, Any], reas
 
         err().print("Not waited for any longer. It is carried out all the same: now, or when Sekisho next starts.")
         raise
-    except sqlite3.Error as cannot:
-        raise _unusable(data_dir, cannot) from cannot
-    finally:
-        commands.close()
     if (why := command.outcome.get("error")) is not None:
         raise Failed(str(why))
     return command.outcome
 
 
-def _unusable(data_dir: Path, cannot: sqlite3.Error) -> Failed:
+def _unusable(data_dir: Path, cannot: Exception) -> Failed:
     from storage.commands import commands_path
 
     return Failed(

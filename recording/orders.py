@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from storage.commands import Command, Commands, commands_path
+from storage.commands import NEED_TWO, Command, Commands, commands_path, is_same_person
 from storage.problem import StoreProblem
 from storage.removal.due import Keeping
 from storage.removal.erasing import Erasure
@@ -49,6 +49,7 @@ class Orders:
         running: how many exchanges of these people, (issuer, subject), are not over yet.
         keeping: how long what is kept.
         alone: called before a command: nothing that changes the record by itself goes on with what it knew before.
+        two_people: what takes something away is carried out only when a second person approved it.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Orders:
         running: Callable[[Collection[tuple[str, str]]], int],
         keeping: Keeping,
         alone: Callable[[], None],
+        two_people: bool,
     ) -> None:
         self._data_dir = data_dir
         self._writer = writer
@@ -73,6 +75,7 @@ class Orders:
         self._running = running
         self._keeping = keeping
         self._alone = alone
+        self._two_people = two_people
         self._commands: Commands | None = None
         self._said = 0.0
         self._wrong = ""
@@ -125,6 +128,10 @@ class Orders:
                 log.info("Carried out for %s: %s.", command.order.actor, command.kind)
 
     def _one(self, commands: Commands, command: Command, told: Told) -> dict[str, Any]:
+        if self._two_people and command.kind in NEED_TWO and not _approved(command):
+            raise CannotBe(
+                "access.two_people: a second person must approve it first, and nobody has. Ask for it again."
+            )
         if command.kind == "erase":
             return self._erase(commands, command, told)
         if command.kind == "hold":
@@ -219,3 +226,8 @@ class Orders:
                 return False
             self._meanwhile()
         return True
+
+
+def _approved(command: Command) -> bool:
+    order = command.order
+    return order.approver is not None and not is_same_person(order.actor, order.approver)

@@ -63,6 +63,8 @@ class Recorder:
         rooms: Sequence[DiskRoom] = (),
         ballast: Ballast | None = None,
         keeping: Keeping | None = None,
+        *,
+        two_people: bool = False,
     ) -> None:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
@@ -107,6 +109,7 @@ class Recorder:
             running=self._running,
             keeping=keeping,
             alone=self._letting_go.break_off,
+            two_people=two_people,
         )
 
     def _open(self) -> AuditWriter:
@@ -280,7 +283,8 @@ def recorder_from(settings: Settings) -> Recorder:
     storage = settings.storage
     keeping = keeping_from(storage.keep, settings.policies.rules)
     rooms, ballast = rooms_from(settings), ballast_from(settings)
-    return Recorder(settings.data_dir, storage.heads, storage.seal, rooms, ballast, keeping)
+    two_people = settings.access.two_people
+    return Recorder(settings.data_dir, storage.heads, storage.seal, rooms, ballast, keeping, two_people=two_people)
 
 
 def run(settings: Settings, ready: Callable[[], None]) -> None:

@@ -257,9 +257,10 @@ class Storage(_Section):
 
 
 class Access(_Section):
-    """What is asked of people who look at content. That they looked is written down in any case."""
+    """What is asked of people who look at content, or take it away. That they did is written down in any case."""
 
     reason: Literal["optional", "required"] = "optional"
+    two_people: bool = False
 
 
 class Console(_Section):

@@ -91,6 +91,7 @@ class Order:
     actor: str
     reason: str | None
     asked_at: int  # microseconds since 1970
+    approver: str | None = None  # the second person, where one was needed
 
 
 class Tombstones:
@@ -103,6 +104,8 @@ class Tombstones:
         """Put one at the end of the chain; returns its id."""
         last = self._connection.execute("select id, hash from tombstone order by id desc limit 1").fetchone()
         previous = last[1] if last else GENESIS
+        if order.approver is not None:
+            detail = {**detail, "approver": order.approver}
         row = (time.time_ns() // 1000, kind, order.uid, order.actor, order.reason, json.dumps(detail))
         number = (last[0] if last else 0) + 1
         self._connection.execute(
