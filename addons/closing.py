@@ -103,7 +103,7 @@ class ExchangeCloser:
             seen.credential,
             peer[0] if peer else None,
             agent,
-            mode_of(flow.client_conn),
+            "front" if head.front is not None else mode_of(flow.client_conn),
             "deny" if denied else "allow",
             denied.code if denied else None,
             decision.rule,

@@ -30,6 +30,11 @@ class Destinations:
             name, path = first, slash + rest or "/"
         return self._at(name, path, query if mark else None)
 
+    def of_front(self, provider: str | None, target: str) -> Destination:
+        """The destination of a request that a page of a front makes: its provider (None: the default), this target."""
+        path, mark, query = target.partition("?")
+        return self._at(provider or self._default, path, query if mark else None)
+
     def named(self, scheme: str, host: str, port: int, target: str) -> Destination:
         """The destination of a request that came through us as a forward proxy, for this host: its provider, at the
         upstream of the settings. One that is no provider's has no destination (`known` False)."""

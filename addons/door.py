@@ -3,6 +3,7 @@
 from mitmproxy import http
 
 from addons.flows import OpenExchanges
+from addons.front_pages import FrontPages
 from addons.gate import AccessGate
 from addons.refusals import refusal
 from addons.sessions import Session
@@ -14,8 +15,16 @@ from storage.journal.writing import Journal
 class LaneDoor:
     """Is this refused for good; refuse it for a fault in what followed the head; may it become a WebSocket?"""
 
-    def __init__(self, gate: AccessGate, open_exchanges: OpenExchanges, tee: StreamTee, journal: Journal) -> None:
+    def __init__(
+        self,
+        gate: AccessGate,
+        open_exchanges: OpenExchanges,
+        tee: StreamTee,
+        journal: Journal,
+        pages: FrontPages | None = None,
+    ) -> None:
         self._gate = gate
+        self._pages = pages
         self._open = open_exchanges
         self._tee = tee
         self._journal = journal
@@ -23,12 +32,16 @@ class LaneDoor:
     def settled(self, flow: http.HTTPFlow) -> bool:
         """Is `flow.response` final, so that the body need not be read?"""
         seen = self._open.get(flow.id)
+        if seen is None and self._pages is not None and self._pages.waits_for_body(flow):
+            return False
         return flow.response is not None and (seen is None or seen.settled)
 
     def refuse(self, flow: http.HTTPFlow, code: str) -> None:
         """Refuse the flow with this code; the `response` hook that follows records it."""
         seen = self._open.get(flow.id)
-        if seen is None:
+        if seen is None and self._pages is not None and self._pages.is_open(flow):
+            self._pages.refuse(flow, code)
+        elif seen is None:
             flow.response = refusal(Deny(code), "openai", "")
         else:
             self._gate.refuse(flow, seen, Deny(code))

@@ -18,6 +18,8 @@ from addons.certificates import chain_of
 from addons.closing import ExchangeCloser
 from addons.credentials import CredentialNames
 from addons.flows import UNDECIDED, OpenExchange, OpenExchanges
+from addons.front_pages import FrontPages
+from addons.fronts import Visit
 from addons.heads import Fields, Head, Heads
 from addons.refusals import refusal
 from addons.safety import SafetyIdentifiers
@@ -61,7 +63,9 @@ class AccessGate:
         local_user: Principal | None,
         wait_for_disk: bool,
         body_limit: int,
+        pages: FrontPages | None = None,
     ) -> None:
+        self._pages = pages
         self._open = open_exchanges
         self._verifier = verifier
         self._heads = heads
@@ -85,15 +89,23 @@ class AccessGate:
         began = time.perf_counter()
         flow.response = self._shut
         data = flow.request.data
+        visit: Visit | None = None
+        if self._pages is not None and (visit := self._pages.visit(flow)) is not None and visit.place != "api":
+            return self._pages.enter(flow, visit)
         if data.method == b"GET":
             data.headers.fields = with_bearer(data.headers.fields)
         seen = self._open[flow.id] = OpenExchange(uuid_utils.uuid7().bytes, time.time_ns() // 1000, began)
-        seen.head_in = head = self._heads.read(flow)
+        seen.head_in = head = self._heads.read(flow, visit)
+        if visit is not None and visit.problem is not None:
+            self.refuse(flow, seen, Deny(visit.problem))
+            return None
         if head.problem is not None:
             self.refuse(flow, seen, Deny(head.problem))
             return None
         known = None
-        if head.carrier is not None and head.proxied is None:
+        if head.front is not None and self._pages is not None:
+            known = self._pages.recall(head.carrier, head.issuers)
+        elif head.carrier is not None and head.proxied is None:
             known = self._verifier.recall_from(
                 head.carrier, issuers=head.issuers, client_chain=chain_of(flow.client_conn), now=time.time()
             )
@@ -109,7 +121,7 @@ class AccessGate:
         try:
             known = await self._prove(flow, head, fields)
         except IdentityRefused as refused:
-            if self._local_user is None:
+            if self._local_user is None or head.front is not None:  # whoever is at a page of a front signs in first
                 self.refuse(flow, seen, Deny(refused.code, reason=refused.reason))
                 return
             seen.principal = self._local_user
@@ -120,6 +132,9 @@ class AccessGate:
         seen.spent = time.perf_counter() - seen.began
 
     def _prove(self, flow: http.HTTPFlow, head: Head, fields: Fields) -> Coroutine[None, None, Identified]:
+        if head.front is not None:
+            assert self._pages is not None
+            return self._pages.prove(head.carrier, head.issuers)
         return (self._proven if head.proxied is None else self._proven_to_proxy)(flow, head, fields)
 
     def _proven(self, flow: http.HTTPFlow, head: Head, fields: Fields) -> Coroutine[None, None, Identified]:
@@ -149,6 +164,9 @@ class AccessGate:
 
     def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         seen = self._open.get(flow.id)
+        if seen is None and self._pages is not None and self._pages.directed(flow):
+            self._open_the_door(flow)
+            return None
         if seen is None or seen.settled:
             return None
         seen.asked = time.perf_counter()
@@ -221,10 +239,11 @@ class AccessGate:
         if seen.head_in.socket is not None:
             seen.connection, seen.fields = seen.id.hex(), flow.request.data.headers.fields
         provider = seen.head_in.destination.provider
+        scope = seen.identified.scope if seen.identified is not None else None
         if seen.head_in.socket == "responses" and call.request_model is None:
-            decision = self._rules.admits(seen.principal, call.operation, provider)
+            decision = self._rules.admits(seen.principal, call.operation, provider, scope)
         else:
-            decision = self._rules.decide(seen.principal, call, provider)
+            decision = self._rules.decide(seen.principal, call, provider, scope)
         if not isinstance(decision, Allow):
             self.refuse(flow, seen, decision)
             return None
@@ -278,17 +297,22 @@ class AccessGate:
         signing = self._router.direct(flow, seen)
         if signing is not None:
             return self._let_pass_signed(flow, seen, signing)
-        self._open_the_door(flow, seen)
+        self._passes(seen)
+        self._open_the_door(flow)
         return None
 
     async def _let_pass_signed(self, flow: http.HTTPFlow, seen: OpenExchange, signing: Awaitable[None]) -> None:
         await signing
-        self._open_the_door(flow, seen)
+        self._passes(seen)
+        self._open_the_door(flow)
 
     @staticmethod
-    def _open_the_door(flow: http.HTTPFlow, seen: OpenExchange) -> None:
+    def _passes(seen: OpenExchange) -> None:
         seen.spent += time.perf_counter() - (seen.asked or seen.began)
         seen.committed = True
+
+    @staticmethod
+    def _open_the_door(flow: http.HTTPFlow) -> None:
         flow.response = None  # the door opens: the one line that does it
 
     # -- the reply --------------------------------------------------------------------------------------------------
@@ -308,7 +332,8 @@ class AccessGate:
         was opened, also for a call to which a rule would give another (docs/wire.md)."""
         assert seen.principal is not None
         assert seen.head_in is not None
-        return self._rules.decide(seen.principal, call, seen.head_in.destination.provider)
+        scope = seen.identified.scope if seen.identified is not None else None
+        return self._rules.decide(seen.principal, call, seen.head_in.destination.provider, scope)
 
     async def still(self, flow: http.HTTPFlow, seen: OpenExchange) -> Deny | None:
         """Does a connection still prove whom it proved when it was opened? Asked before each turn of a WebSocket."""
@@ -319,7 +344,7 @@ class AccessGate:
         try:
             known = await self._prove(flow, head, seen.fields)
         except IdentityRefused as refused:
-            return Deny(refused.code, reason=refused.reason) if self._strict else None
+            return Deny(refused.code, reason=refused.reason) if self._strict or head.front is not None else None
         if not same_person(known.principal, seen.identified.principal):
             return Deny("conflicting_identity", reason="the connection was opened by another person")
         return None

@@ -9,8 +9,10 @@ from mitmproxy.proxy.mode_specs import ReverseMode
 from addons.credentials import shown_path, shown_query
 from addons.destinations import Destinations
 from addons.flows import Destination
+from addons.fronts import Fronts, Visit
 from addons.listeners import IssuersByListener, issuers_at
-from identities.presented import UNSIGNED_PREFIXES, one_name
+from identities.presented import KEY_HEADERS, UNSIGNED_PREFIXES, one_name
+from identities.session import CARRIER
 from identities.verifier import Verifier
 from upstreams.api_key import KEY_FIELDS
 from upstreams.credential import SECRET_FIELDS, Credential
@@ -34,6 +36,10 @@ _HEAD_BYTES = 2048
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _NEVER = frozenset({b"cookie", b"proxy-authorization", b"x-original-url", b"x-rewrite-url"})
 """The last two are a path beside the path, which some servers take instead: only one of them was judged."""
+
+_OF_PAGES = KEY_HEADERS | {b"origin", b"referer", b"x-base-url"}
+"""What a page may send beside its session, and no provider gets: keys that people typed into it, where the page lies,
+and where NextChat's own server would have been sent."""
 
 _HOP_BY_HOP = frozenset({b"connection", b"proxy-connection", b"keep-alive", b"te", b"trailer", b"upgrade"})
 
@@ -60,6 +66,7 @@ class Head:
     brings_key: bool  # one of them is a key of the caller's own, or its identity
     proxied: Proxied | None  # how it came through us as a proxy; None: it was sent to us
     socket: Kind | None  # it asks for a WebSocket, which speaks this API
+    front: str | None  # the host of the front whose page asks
     changed: tuple[str, ...]  # what we take off it that the provider could have seen
     onward: dict[tuple[bytes, ...], tuple[Credential | None, Fields]]
     """By the headers that carried the identity: what was last shown in their place, and the head with it. Filled in by
@@ -75,6 +82,7 @@ class Heads:
         listeners: whose issuers count where.
         strict: a gateway refuses what has two readings; a laptop only what cannot be forwarded.
         websockets: they are accepted where the API has them.
+        fronts: whose pages call with a session.
     """
 
     def __init__(
@@ -85,7 +93,9 @@ class Heads:
         *,
         strict: bool,
         websockets: bool = True,
+        fronts: Fronts | None = None,
     ) -> None:
+        self._fronts = fronts
         self._destinations = destinations
         self._verifier = verifier
         self._listeners = listeners
@@ -96,8 +106,8 @@ class Heads:
         self._remembered: dict[object, Head] = {}
         self._bytes = 0
 
-    def read(self, flow: http.HTTPFlow) -> Head:
-        """The head of this flow's request."""
+    def read(self, flow: http.HTTPFlow, visit: Visit | None = None) -> Head:
+        """The head of this flow's request; of a call of the API by a page of a front, with the visit it is."""
         data = flow.request.data
         fields = data.headers.fields
         # Its length is a body's own; spelled otherwise it only makes a head that is not met again.
@@ -106,7 +116,7 @@ class Heads:
         key = (line, flow.client_conn.proxy_mode, alike)
         if (known := self._remembered.get(key)) is not None:
             return known
-        head = self._read(flow, fields)
+        head = self._read(flow, fields, visit)
         size = _HEAD_BYTES + len(data.path) + sum(len(name) + len(value) for name, value in fields)
         self._bytes += size
         if self._bytes > _REMEMBERED_BYTES:
@@ -115,12 +125,14 @@ class Heads:
         self._remembered[key] = head
         return head
 
-    def _read(self, flow: http.HTTPFlow, fields: Fields) -> Head:
+    def _read(self, flow: http.HTTPFlow, fields: Fields, visit: Visit | None) -> Head:
         request = flow.request
         method = request.data.method.decode("ascii", "replace")  # `request.method` is upper-case, whatever was sent
         asked_of_us = isinstance(flow.client_conn.proxy_mode, ReverseMode)
         proxied = _proxied(flow)
-        if asked_of_us:
+        if visit is not None:
+            destination = self._destinations.of_front(visit.front.provider, visit.target)
+        elif asked_of_us:
             destination = self._destinations.of(request.path)
         elif proxied is not None:
             destination = self._destinations.named(request.scheme, request.host, request.port, request.path)
@@ -153,9 +165,17 @@ class Heads:
         }
         key_header = KEY_FIELDS[destination.dialect]
         issuers = issuers_at(flow.client_conn, self._listeners)
+        if visit is not None and self._fronts is not None:
+            # The session, and nothing beside it: a key that somebody typed into the page is no identity here.
+            cookie, counts = self._fronts.session_in(visit.front, fields)
+            carrier, issuers = ((CARRIER, cookie) if cookie else None), frozenset({counts})
+            never_more = _OF_PAGES
+        else:
+            carrier = self._verifier.carrier(fields, key_header=key_header, issuers=issuers)
+            never_more = frozenset[bytes]()
         content_type, content_encoding = request.headers.get("content-type"), request.headers.get("content-encoding")
         # No extension is offered to the provider: frames stay as they are read here.
-        never = for_us | (HANDSHAKE if socket is None else {EXTENSIONS})
+        never = for_us | never_more | (HANDSHAKE if socket is None else {EXTENSIONS})
         onward = tuple(f for f in fields if (name := one_name(f[0])) not in never and self._may_go_on(name))
         return Head(
             destination=destination,
@@ -163,7 +183,7 @@ class Heads:
             problem=problem,
             key_header=key_header,
             issuers=issuers,
-            carrier=self._verifier.carrier(fields, key_header=key_header, issuers=issuers),
+            carrier=carrier,
             plain=self._strict and is_plain(leads, content_type, content_encoding),
             content_type=content_type,
             content_encoding=content_encoding,
@@ -176,6 +196,7 @@ class Heads:
             brings_key=any(name.lower() in SECRET_FIELDS for name, _ in onward),
             proxied=proxied,
             socket=socket,
+            front=visit.front.host if visit is not None else None,
             changed=(EXTENSIONS.decode(),) if socket is not None and values(fields, EXTENSIONS) else (),
             onward={},
         )
@@ -215,7 +236,7 @@ def _host_problem(request: http.Request, destination: Destination) -> str | None
     return None
 
 
-def bare_head(destination: Destination, user_agent: str | None) -> Head:
+def bare_head(destination: Destination, user_agent: str | None, *, front: str | None = None) -> Head:
     """What stands for a head where none is read, or could be: a refusal is owed a row all the same."""
     return Head(
         destination=destination,
@@ -236,6 +257,7 @@ def bare_head(destination: Destination, user_agent: str | None) -> Head:
         brings_key=False,
         proxied=None,
         socket=None,
+        front=front,
         changed=(),
         onward={},
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from addons.closing import ExchangeCloser
@@ -9,6 +10,8 @@ from addons.credentials import CredentialNames
 from addons.destinations import Destinations
 from addons.door import LaneDoor
 from addons.flows import OpenExchanges
+from addons.front_pages import FrontPages
+from addons.fronts import Fronts
 from addons.gate import AccessGate
 from addons.heads import Heads
 from addons.listeners import issuers_by_listener
@@ -17,7 +20,8 @@ from addons.tee import StreamTee
 from addons.tunnels import TunnelGate
 from addons.upstream import UpstreamRouter
 from exchange.principal import Principal
-from identities.revoked import RevokedFile
+from identities.revoked import Revocation, RevokedFile
+from identities.session import sessions_verifier
 from identities.verifier import Verifier, verifier_from
 from policies.hosts import HostBook, hosts_of
 from policies.rules import rulebook_from
@@ -38,17 +42,26 @@ class Pipeline:
     door: LaneDoor
     journal: Journal
     verifier: Verifier
+    sessions: Verifier | None
     revoked: RevokedFile
     upstreams: Upstreams
 
     async def start(self) -> None:
         """Ready to decide: the keys of the issuers and for the providers are here, or on their way."""
-        await asyncio.gather(self.verifier.start(), self.revoked.start(), self.upstreams.start())
+        await asyncio.gather(
+            *(verifier.start() for verifier in self._verifiers), self.revoked.start(), self.upstreams.start()
+        )
 
     async def stop(self) -> None:
         """Call it when no flow is open any more: what is not in the journal by then is lost."""
-        await asyncio.gather(self.verifier.stop(), self.revoked.stop(), self.upstreams.stop())
+        await asyncio.gather(
+            *(verifier.stop() for verifier in self._verifiers), self.revoked.stop(), self.upstreams.stop()
+        )
         self.journal.close()
+
+    @property
+    def _verifiers(self) -> tuple[Verifier, ...]:
+        return (self.verifier,) if self.sessions is None else (self.verifier, self.sessions)
 
 
 def pipeline_from(settings: Settings) -> Pipeline:
@@ -68,7 +81,14 @@ def pipeline_from(settings: Settings) -> Pipeline:
         profile=settings.profile,
         include_subdomains=settings.identity.include_subdomains,
     )
-    revoked = RevokedFile(settings.data_dir, verifier.revoke_listed)
+    sessions = _sessions_from(settings)
+
+    def revoke(listed: Sequence[Revocation]) -> None:
+        verifier.revoke_listed(listed)
+        if sessions is not None:
+            sessions.revoke_listed(listed)
+
+    revoked = RevokedFile(settings.data_dir, revoke)
     open_exchanges: OpenExchanges = {}
     journal = Journal(
         settings.data_dir,
@@ -98,15 +118,28 @@ def pipeline_from(settings: Settings) -> Pipeline:
         networks=settings.hosts.addresses,
         local_user=local_user,
     )
+    destinations = Destinations(settings.providers, settings.default_provider)
+    fronts = Fronts(settings.fronts)
+    pages = None
+    if sessions is not None:
+        pages = FrontPages(
+            fronts,
+            sessions=sessions,
+            rules=rules,
+            closer=closer,
+            destinations=destinations,
+            data_dir=settings.data_dir,
+        )
     gate = AccessGate(
         open_exchanges,
         verifier=verifier,
         heads=Heads(
-            Destinations(settings.providers, settings.default_provider),
+            destinations,
             verifier,
             listeners,
             strict=gateway,
             websockets=settings.websockets == "record",
+            fronts=fronts,
         ),
         tunnels=tunnels,
         rules=rules,
@@ -117,6 +150,7 @@ def pipeline_from(settings: Settings) -> Pipeline:
         local_user=local_user,
         wait_for_disk=blocking,
         body_limit=settings.limits.body,
+        pages=pages,
     )
     tee = StreamTee(
         open_exchanges,
@@ -127,10 +161,23 @@ def pipeline_from(settings: Settings) -> Pipeline:
     )
     # The gate first: it puts each exchange on the books. The closer last: it takes it off.
     return Pipeline(
-        (gate, tunnels, tee, closer),
-        LaneDoor(gate, open_exchanges, tee, journal),
+        (gate, *([pages] if pages is not None else []), tunnels, tee, closer),
+        LaneDoor(gate, open_exchanges, tee, journal, pages),
         journal,
         verifier,
+        sessions,
         revoked,
         upstreams,
+    )
+
+
+def _sessions_from(settings: Settings) -> Verifier | None:
+    if not settings.fronts:
+        return None
+    return sessions_verifier(
+        settings.identity,
+        [front.origin for front in settings.fronts],
+        data_dir=settings.data_dir,
+        profile=settings.profile,
+        include_subdomains=settings.identity.include_subdomains,
     )

@@ -57,6 +57,8 @@ CODES: dict[str, Code] = {
     "rule_denied": Code(403, _MAY, "A rule of this checkpoint forbids this call."),
     "unknown_provider": Code(404, _BAD, "No provider answers under this path."),
     "destination_not_allowed": Code(403, _MAY, "This destination is not allowed here."),
+    "cross_site": Code(403, _MAY, "This request comes from the page of another site."),
+    "https_required": Code(421, _BAD, "This host answers over https alone."),
     # the shape of the request
     "bad_request": Code(400, _BAD, "The request is not well-formed HTTP/1.1."),
     "bad_header": Code(400, _BAD, "A header of this request is not acceptable."),

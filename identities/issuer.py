@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from exchange.call import Json
+from exchange.scope import Scope
 from settings.issuers import FetchedIssuer
 from settings.secrets import Secret
 
@@ -81,13 +82,17 @@ def _any_head(_: Claims) -> None:
     return None
 
 
+def _no_scope(_: Claims) -> Scope | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Issuer:
     """One entry, ready to judge tokens.
 
     The entry is chosen by header, listener and exact `iss`; the algorithm comes from here, never from the token
-    (RFC 8725 §3.1). `person` and `check_head` raise IdentityRefused. `head_claims` are claims that the signed JOSE
-    header holds in place of the payload (ALB).
+    (RFC 8725 §3.1). `person`, `check_head` and `scope` raise IdentityRefused. `head_claims` are claims
+    that the signed JOSE header holds in place of the payload (ALB).
     """
 
     name: str
@@ -105,3 +110,4 @@ class Issuer:
     head_claims: tuple[str, ...] = ()
     check_head: Callable[[Claims], None] = _any_head
     key_issuer: str | None = None
+    scope: Callable[[Claims], Scope | None] = _no_scope

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from exchange.principal import Principal
+from exchange.scope import Scope
 
 _LARGEST_VALUE = 8192 + 16
 
@@ -12,12 +13,14 @@ _LARGEST_VALUE = 8192 + 16
 @dataclass(frozen=True, slots=True)
 class Identified:
     """Who calls. `header` carried the proof (lower-case; empty for a client certificate), `expires_at` is Unix time in
-    seconds, skew included. `carriers` are all headers that did, where one token came in two."""
+    seconds, skew included. `carriers` are all headers that did, where one token came in two. `scope` is what the
+    proof may be used for; None: all that its owner may."""
 
     principal: Principal
     header: bytes
     expires_at: float
     carriers: tuple[bytes, ...] = ()
+    scope: Scope | None = None
 
 
 class Replaceable(Protocol):

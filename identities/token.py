@@ -16,6 +16,7 @@ import jwt
 
 from exchange.call import Json
 from exchange.principal import Principal
+from exchange.scope import Scope
 from identities.claims import json_object, text
 from identities.domain import Admission
 from identities.issuer import Claims, Issuer
@@ -60,11 +61,13 @@ class Unverified:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What a verified token proves, until when (`exp` and the allowed skew), and its number if it has one."""
+    """What a verified token proves, until when (`exp` and the allowed skew), its number if it has one, and what it may
+    be used for where that is not everything."""
 
     principal: Principal
     expires_at: float
     token_id: str | None
+    scope: Scope | None = None
 
 
 def take_apart(token: bytes) -> Unverified:
@@ -140,7 +143,7 @@ def judge(claims: Claims, issuer: Issuer, admission: Admission, now: float, skew
     """
     expires_at = _check_times(claims, issuer, now, skew)
     principal = admission.principal(issuer.person(claims), issuer.map, issuer.name)
-    return Proof(principal, expires_at + skew, text(claims, "jti"))
+    return Proof(principal, expires_at + skew, text(claims, "jti"), issuer.scope(claims))
 
 
 def _signed(token: Unverified, key: Key, alg: str, issuer: Issuer) -> Claims:

@@ -192,11 +192,15 @@ class Verifier:
             raise IdentityRefused("conflicting_identity", "two proofs are of two different people")
         if len(accepted) == 1:
             return first
+        scopes = {one.scope for one in accepted if one.scope is not None}
+        if len(scopes) > 1:
+            raise IdentityRefused("conflicting_identity", "two tokens are for two different things")
         return Identified(
             first.principal,
             first.header,
             min(one.expires_at for one in accepted),
             tuple(one.header for one in accepted if one.header),
+            next(iter(scopes), None),
         )
 
     async def of_proxy(
@@ -304,7 +308,7 @@ class Verifier:
         generation = keys.generation
         proof = principal_from(token, key, issuer, self._admission, now, self._skew)
         self._check_revoked(proof)
-        identified = Identified(proof.principal, one.header, proof.expires_at, (one.header,))
+        identified = Identified(proof.principal, one.header, proof.expires_at, (one.header,), proof.scope)
         self._remembered.put(one.header, one.value, Memory(identified, issuer.name, proof.token_id, keys, generation))
         return identified
 

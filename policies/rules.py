@@ -10,6 +10,8 @@ from functools import lru_cache
 from exchange.call import Call
 from exchange.decision import Allow, Decision, Deny
 from exchange.principal import Principal
+from exchange.scope import Scope
+from policies.scope import beyond, beyond_call
 from settings.schema import Policies, Profile, Rule
 
 _REMEMBERED = 4096
@@ -109,8 +111,11 @@ class RuleBook:
         """Is what was said kept of an exchange that this rule decided on?"""
         return rule not in self._without_content
 
-    def decide(self, who: Principal, call: Call, provider: str) -> Decision:
-        """May this caller make this call of this provider? With fallbacks: only if it may with each of them."""
+    def decide(self, who: Principal, call: Call, provider: str, scope: Scope | None = None) -> Decision:
+        """May this caller make this call of this provider? With fallbacks: only if it may with each of them. `scope` is
+        what their token is for."""
+        if scope is not None and (denied := beyond_call(scope, call)) is not None:
+            return denied
         decision = self._answer(who.domain, provider, call.operation, call.request_model)
         for model in call.other_models:
             if isinstance(decision, Deny):
@@ -119,9 +124,11 @@ class RuleBook:
             decision = other if isinstance(other, Deny) else decision
         return decision
 
-    def admits(self, who: Principal, operation: str, provider: str) -> Decision:
+    def admits(self, who: Principal, operation: str, provider: str, scope: Scope | None = None) -> Decision:
         """May this caller come in for such calls at all? For a connection whose messages name their models, each of
         which is decided on when it comes."""
+        if scope is not None and (denied := beyond(scope, operation, ())) is not None:
+            return denied
         return self._some(who.domain, provider, operation)
 
 

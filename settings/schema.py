@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from exchange.call import Operation
 from settings.credentials import ProviderCredentials
 from settings.domains import domain_problem
+from settings.fronts import Front, Notice, front_problems, is_loopback
 from settings.hosts import Hosts, host_pattern
 from settings.issuers import IssuerSettings, issuer_problems
 from settings.sealing import Seal
@@ -29,14 +30,6 @@ BUILT_IN: dict[str, Dialect] = {
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-def is_loopback(host: str) -> bool:
-    """Is this host this machine, by its name alone (no look-up)?"""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def _is_address(host: str) -> bool:
@@ -334,6 +327,8 @@ class Settings(_Section):
     storage: Storage = Storage()
     access: Access = Access()
     console: Console = Console()
+    fronts: tuple[Front, ...] = ()
+    fronts_notice: Notice = Notice()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
 
@@ -397,6 +392,14 @@ class Settings(_Section):
             for rule in key.rules
             if rule not in rules
         ]
+        problems += front_problems(
+            self.fronts,
+            providers=self.providers,
+            lane=self.lane,
+            listeners_with_tls=any(one.mode == "reverse" and one.tls is not None for one in self.listen),
+            reverse_listener=any(one.mode == "reverse" for one in self.listen),
+            data_dir=self.data_dir,
+        )
         if self.storage.on_failure == "spill" and self.storage.spill_dir is None:
             problems.append(
                 "storage.on_failure is spill, and storage.spill_dir is missing. Name a directory on another disk"

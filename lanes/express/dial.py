@@ -70,6 +70,22 @@ async def dial(
                 (await task).close()
 
 
+async def dial_local(path: str) -> socket.socket:
+    """A connected, non-blocking socket to a program on this machine that listens at this path (unix(7)).
+
+    Raises:
+        OSError: nobody listens there.
+    """
+    opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        opened.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(opened, path)
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
 def _literal(host: str, port: int) -> _Address | None:
     """An address written as one needs no resolver, and so no thread."""
     for family in (socket.AF_INET, socket.AF_INET6):

@@ -131,7 +131,8 @@ class Passage:
     def _forward(self) -> None:
         data = self.flow.request.data
         try:
-            self._message = request_message(self.flow.request)
+            # The name in an absolute-form request line is the caller's; only what an addon put in its place counts.
+            self._message = request_message(self.flow.request, b"" if self._head.authority else data.authority)
         except HeadProblem as problem:
             log.info("A request cannot be sent as it is: %s", problem.code)
             self.refuse(problem.code)

@@ -10,10 +10,11 @@ from mitmproxy.connection import ConnectionState, Server
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from lanes import pinned
-from lanes.express.dial import dial
+from lanes.express.dial import dial, dial_local
 from lanes.express.hooks import fire
 from lanes.express.tls import ResumingContext, UnreadableCertificate, describe
 from lanes.express.upstream import Destination, Upstream
+from settings.fronts import LOCAL
 
 if TYPE_CHECKING:
     from lanes.express.lane import Lane
@@ -106,17 +107,20 @@ class Pool:
         scheme, host, port = destination
         context: ssl.SSLContext | None = lane.upstream_tls(host, port) if scheme == b"https" else None
         server.timestamp_start = lane.wall()
-        opened = await dial(host, port, lane.limits.happy_eyeballs_seconds)
+        local = scheme == LOCAL
+        opened = await (dial_local(host) if local else dial(host, port, lane.limits.happy_eyeballs_seconds))
+
+        def made() -> Upstream:
+            return Upstream(lane, destination, server, passage.caller.conn)
+
         try:
             server.timestamp_tcp_setup = lane.wall()
-            server.peername, server.sockname = opened.getpeername()[:2], opened.getsockname()[:2]
-            name = (server.sni or host).rstrip(".") if context is not None else None
-            transport, upstream = await loop.create_connection(
-                lambda: Upstream(lane, destination, server, passage.caller.conn),
-                sock=opened,
-                ssl=context,
-                server_hostname=name,
-            )
+            if local:
+                transport, upstream = await loop.create_unix_connection(made, sock=opened)
+            else:
+                server.peername, server.sockname = opened.getpeername()[:2], opened.getsockname()[:2]
+                name = (server.sni or host).rstrip(".") if context is not None else None
+                transport, upstream = await loop.create_connection(made, sock=opened, ssl=context, server_hostname=name)
         except BaseException:
             opened.close()
             raise

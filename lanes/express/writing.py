@@ -31,15 +31,16 @@ def authority(scheme: bytes, host: str, port: int) -> bytes:
     return name if _DEFAULT_PORTS.get(scheme) == port else b"%b:%d" % (name, port)
 
 
-type _Line = tuple[bytes, bytes, bytes, str, int, Fields]
-"""Method, path, scheme, host, port and fields."""
+type _Line = tuple[bytes, bytes, bytes, str, int, bytes, Fields]
+"""Method, path, scheme, host, port, the name it is asked by and fields."""
 
 _heads_known: dict[_Line, tuple[bytes, bool]] = {}
 _HEADS, _HEAD_BYTES = 1024, 4096
 
 
-def request_message(request: http.Request) -> bytes:
-    """Head and body for the upstream, origin-form, sized. Raises HeadProblem: what the addons left cannot be sent."""
+def request_message(request: http.Request, named: bytes = b"") -> bytes:
+    """Head and body for the upstream, origin-form, sized. `named` stands in the Host field where the upstream is to be
+    asked by another name than its address. Raises HeadProblem: what the addons left cannot be sent."""
     data = request.data
     body = data.content or b""
     fields: Fields = data.headers.fields
@@ -51,6 +52,7 @@ def request_message(request: http.Request) -> bytes:
         data.scheme,
         data.host,
         data.port,
+        named,
         fields[:-1] if sized else fields,
     )
     head, announced = _heads_known.get(asked) or _request_head(asked)
@@ -61,10 +63,10 @@ def request_message(request: http.Request) -> bytes:
 
 def _request_head(asked: _Line) -> tuple[bytes, bool]:
     """A request's head but for its length and the empty line; and whether a length belongs there even without body."""
-    method, path, scheme, host, port, fields = asked
+    method, path, scheme, host, port, named_as, fields = asked
     if _PATH.fullmatch(path) is None and (path != b"*" or method != b"OPTIONS"):
         raise HeadProblem("bad_path")
-    host_line = b"Host: " + authority(scheme, host, port)
+    host_line = b"Host: " + (named_as or authority(scheme, host, port))
     out = [b"%b %b HTTP/1.1" % (method, path), host_line]
     sized = method in _WITH_BODY
     named: frozenset[bytes] | None = None

@@ -37,9 +37,11 @@ async def worker(
     lane: str,
     profile: str = "gateway",
     broken: Callable[[Pipeline, AccessGate], None] | None = None,
+    more: str = "",
 ) -> AsyncIterator[str]:
-    """Yields the URL to call. `broken` may take parts of the pipeline and spoil them."""
-    settings = parse_settings(SETTINGS.format(profile=profile, data=folder / "data", upstream=upstream))
+    """Yields the URL to call. `broken` may take parts of the pipeline and spoil them; `more` is added to the
+    settings."""
+    settings = parse_settings(SETTINGS.format(profile=profile, data=folder / "data", upstream=upstream) + more)
     pipeline = pipeline_from(settings)
     await pipeline.start()
     gate = pipeline.addons[0]

@@ -9,8 +9,11 @@ from pathlib import Path
 import jwt
 import pytest
 
+from exchange.call import Json
+from exchange.scope import Scope
 from identities.explain import explain
 from identities.own_token import mint, public_keys, rotate
+from identities.signing import SigningKeys
 from settings.schema import Identity
 from tests.identities.minting import NOW, answer, bearer, claims, corp, token, verifier
 
@@ -150,3 +153,22 @@ def test_explain_judges_the_claims_where_no_key_is_at_hand(tmp_path: Path) -> No
     entry = {"name": "corp", "kind": "oidc", "issuer": "https://idp.example.com", "audience": "sekisho"}
     assert said(token(), tmp_path, NOW, entry)[-2:] == [("corp", "key", None), ("corp", "claims", None)]
     assert said(token(claims(email_verified=False)), tmp_path, NOW, entry)[-1] == ("corp", "email_not_verified", False)
+
+
+async def test_what_a_token_is_for_stands_in_it_and_is_signed_with_it(tmp_path: Path) -> None:
+    one = verifier(tmp_path, OWN)
+    scope = Scope(("gpt-4o*",), ("chat",))
+    shown = mint(tmp_path, email="ann@example.com", days=1, scope=scope)
+    first = await one.identify([bearer(shown)], now=time.time())
+    again = one.recall([bearer(shown)], now=time.time())
+    assert again is not None
+    assert first.scope == again.scope == scope
+    whole = await one.identify([bearer(mint(tmp_path, email="ann@example.com", days=1))], now=time.time())
+    assert whole.scope is None
+
+
+@pytest.mark.parametrize("scope", [None, "chat", [], {"models": "gpt-4o"}, {"models": [7]}, {"tools": ["a"]}])
+async def test_a_scope_that_cannot_be_read_is_not_taken_for_everything(tmp_path: Path, scope: Json) -> None:
+    said = jwt.decode(mint(tmp_path, email="ann@example.com", days=1), options={"verify_signature": False})
+    shown = SigningKeys(tmp_path, "own").sign({**said, "sekisho_scope": scope})
+    assert await answer(verifier(tmp_path, OWN), bearer(shown), now=time.time()) == "invalid_token"

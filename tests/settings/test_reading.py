@@ -224,3 +224,28 @@ def test_a_key_for_a_rule_that_is_not_there_is_said() -> None:
     text = "providers: {openai: {upstream: 'https://a.example', keys: [{label: a, secret: {env: PATH}, rules: [x]}]}}"
 
     assert problems(text) == ["providers.openai.keys[0].rules names x, which is not under policies.rules"]
+
+
+FRONT = "fronts: [{{host: chat.example.com, upstream: 'https://nextchat.example.com', {more}}}]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (FRONT.format(more=""), "fronts[0] (chat.example.com) has no https"),
+        (FRONT.format(more="https: none"), "fronts[0] has https: none, which is for this machine alone"),
+        (FRONT.format(more="https: proxy"), "Name the proxy's addresses"),
+        (FRONT.format(more="https: proxy, proxies: [ten]"), "fronts[0].proxies names what is no address"),
+        (FRONT.format(more="https: proxy, proxies: [10.0.0.1]") + "lane: mitm\n", "fronts need the express lane"),
+        (FRONT.format(more="https: proxy, proxies: [10.0.0.1], provider: groq"), "not under providers"),
+        (FRONT.format(more="https: proxy, proxies: [10.0.0.1], api_path: /chat/x"), "which is ours"),
+        (FRONT.format(more="https: proxy, proxies: [10.0.0.1], api_path: /a/../b"), "is no path"),
+        ("fronts: [{host: chat.localhost, upstream: 'http://nextchat:3000'}]", "insecure_upstream: true"),
+        ("fronts: [{host: chat.localhost, upstream: 'http://localhost:1/x'}]", "without a path"),
+        ("fronts: [{host: 'https://chat.example.com'}]", "fronts[0].host is no host"),
+        ("fronts: [{host: a.localhost}, {host: A.localhost}]", "which is another front's already"),
+        (f"data_dir: /{'x' * 100}\nfronts: [{{host: a.localhost}}]", "data_dir has too long a path for a socket"),
+    ],
+)
+def test_what_of_a_front_cannot_be_used_is_said_with_the_remedy(text: str, said: str) -> None:
+    assert any(said in problem for problem in problems(text)), problems(text)

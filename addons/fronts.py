@@ -1,0 +1,153 @@
+"""Which requests are for a chat front, and where on it: said by the head alone, before anybody is asked who they are.
+
+A front is a host of the settings. What a browser asks of it goes to one of four places: our own pages (`house`), the
+API (`api`: an exchange like every other, whose identity is the session), the list of models (`models`), or the chat UI
+behind it (`ui`).
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+from urllib.parse import unquote
+
+from mitmproxy import http
+
+from identities.session import cookie_name, name_of
+from settings.fronts import Front, FrontKind
+from wire.request_head import fields_problem, target_problem
+
+type Fields = tuple[tuple[bytes, bytes], ...]
+
+Place = Literal["house", "api", "models", "ui"]
+
+OWN_API: Final = "/_sekisho/api"
+"""Where our own chat page calls the API."""
+
+_HOUSE: Final = ("/_sekisho", "/me", "/chat")
+_SAFE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
+_OUR_COOKIES: Final = (b"__host-sekisho", b"sekisho")
+
+_UI_PATHS: Final[Mapping[FrontKind, re.Pattern[str]]] = {
+    # Its server fetches what `x-base-url` names, and rewrites paths to other hosts: only what its pages need passes.
+    "nextchat": re.compile(
+        r"/|/_next/.*|/api/config|/[A-Za-z0-9._-]+\.(js|json|png|ico|svg|txt|webmanifest|css|woff2?)"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request to a front. `path` is what the API is asked for, its query with it; `problem` a code: it may not
+    pass, whoever sent it."""
+
+    front: Front
+    place: Place
+    target: str
+    problem: str | None = None
+
+
+class Fronts:
+    """The fronts of the settings, by host."""
+
+    def __init__(self, fronts: Sequence[Front]) -> None:
+        self._by_host = {front.host.encode("ascii"): front for front in fronts}
+        self._session_cookies = {front.host: cookie_name(front.origin) for front in fronts}
+
+    def visit(self, flow: http.HTTPFlow) -> Visit | None:
+        """Where on which front this request is to go; None: it is not for a front."""
+        data = flow.request.data
+        front = None
+        for name, value in data.headers.fields:
+            if (len(name) == 4 and name.lower() == b"host") and (front := self._front(value)) is not None:
+                break
+        if front is None and (not data.authority or (front := self._front(data.authority)) is None):
+            return None
+        method = data.method.decode("ascii", "replace")
+        place, target, problem = _place(front, method, flow.request.path)
+        problem = (
+            target_problem(
+                method, flow.request.path, flow.request.http_version, absolute=bool(data.authority), strict=True
+            )
+            or fields_problem(data.headers.fields, identity_headers=frozenset(), strict=True, websocket=place == "api")
+            or _way_problem(front, flow)
+            or problem
+        )
+        if problem is None and place != "house" and _is_unsafe(data.method, data.headers.fields):
+            problem = _site_problem(front, data.headers.fields)
+        return Visit(front, place, target, problem)
+
+    def _front(self, host: bytes) -> Front | None:
+        return self._by_host.get(host.strip().lower())
+
+    def session_in(self, front: Front, fields: Fields) -> tuple[bytes, str]:
+        """What came in the cookie of this front's session, and for whom it counts: as the verifier of sessions takes
+        it. Empty where there is none; also where there are two, of which one was tossed in by a sibling."""
+        wanted = self._session_cookies[front.host]
+        found = [value for name, value in _cookies(fields) if name == wanted]
+        return (found[0] if len(found) == 1 else b""), name_of(front.origin)
+
+
+def without_our_cookies(fields: Fields) -> Fields:
+    """These fields, with no cookie of ours among them: the chat UI has no use for a session of ours."""
+    kept: list[tuple[bytes, bytes]] = []
+    for name, value in fields:
+        if name.lower() == b"cookie":
+            others = [part for part in value.split(b";") if not part.strip().lower().startswith(_OUR_COOKIES)]
+            if not others:
+                continue
+            value = b";".join(others).strip()
+        kept.append((name, value))
+    return tuple(kept)
+
+
+def _cookies(fields: Fields) -> list[tuple[bytes, bytes]]:
+    """Names and values (RFC 6265 §5.4)."""
+    pairs = [part.partition(b"=") for name, value in fields if name.lower() == b"cookie" for part in value.split(b";")]
+    return [(name.strip(), value.strip()) for name, equals, value in pairs if equals]
+
+
+def _place(front: Front, method: str, target: str) -> tuple[Place, str, str | None]:
+    path, mark, query = target.partition("?")
+    meant = unquote(path)
+    bases = [base for base in (front.api_path, OWN_API) if base is not None]
+    for base in bases:
+        if _is_under(meant, base):
+            if not _is_under(path, base):
+                return "ui", target, "bad_path"  # written in two ways, it could be read in two ways
+            rest = path[len(base) :] or "/"
+            if front.models and method == "GET" and rest in ("/v1/models", "/models"):
+                return "models", rest, None
+            return "api", rest + mark + query, None
+    if any(_is_under(meant, ours) for ours in _HOUSE):
+        return "house", target, None if any(_is_under(path, ours) for ours in _HOUSE) else "bad_path"
+    if front.upstream is None:
+        return "house", target, None
+    allowed = _UI_PATHS.get(front.kind)
+    if allowed is not None and allowed.fullmatch(meant) is None:
+        return "ui", target, "path_not_allowed"
+    return "ui", target, None
+
+
+def _is_under(path: str, base: str) -> bool:
+    return path == base or path.startswith(base + "/")
+
+
+def _way_problem(front: Front, flow: http.HTTPFlow) -> str | None:
+    """Did it come by the way that the settings name? A session must not travel in the clear."""
+    if front.secured == "listener":
+        return None if flow.client_conn.tls_established else "https_required"
+    return None if front.trusts(flow.client_conn.peername[0]) else "https_required"
+
+
+def _is_unsafe(method: bytes, fields: Fields) -> bool:
+    return method not in _SAFE or any(name.lower() == b"upgrade" for name, _ in fields)
+
+
+def _site_problem(front: Front, fields: Fields) -> str | None:
+    """Does a page of this very front ask? By what the browser says, and no page can change: Sec-Fetch-Site (Fetch
+    Metadata) and Origin (RFC 6454 §7). A browser that says neither is too old to be believed."""
+    said = [value for name, value in fields if name.lower() == b"sec-fetch-site"]
+    origins = [value for name, value in fields if name.lower() == b"origin"]
+    foreign = any(site != b"same-origin" for site in said) or any(o != front.origin.encode() for o in origins)
+    return "cross_site" if foreign or not (said or origins) else None
