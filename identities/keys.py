@@ -17,11 +17,11 @@ from typing import Protocol
 
 from exchange.call import Json
 from files.whole import write_whole
-from identities.claims import json_object, text
-from identities.fetching import DEADLINE_S, FetchFailed, document, off_loop
+from identities.claims import json_object
+from identities.discovery import discovered, endpoint, well_known
+from identities.fetching import DEADLINE_S, document, off_loop
 from identities.issuer import JwksUrl
 from identities.jwk import Key, KeyRules, NoKeys, keys_of
-from settings.issuers import web_address
 
 log = logging.getLogger(__name__)
 
@@ -213,7 +213,8 @@ class FetchedKeys:
             bearer = self.source.bearer_file.read_text(encoding="ascii").strip()
         url = self.source.url
         if self.source.discover:
-            url = _discovered(document(_well_known(url), deadline=deadline, ca_file=self.source.ca_file), url)
+            found = discovered(document(well_known(url), deadline=deadline, ca_file=self.source.ca_file), url)
+            url = endpoint(found, "jwks_uri")
         raw = document(url, deadline=deadline, ca_file=self.source.ca_file, bearer=bearer)
         keys, kept = keys_of(raw, self.rules)
         if self.kept_at is not None and self.keep:
@@ -245,18 +246,3 @@ class FetchedKeys:
         if age < self.stale_s:
             with contextlib.suppress(NoKeys):
                 self._take(keys_of(raw, self.rules)[0], time.monotonic() - age)
-
-
-def _well_known(issuer: str) -> str:
-    return issuer.rstrip("/") + "/.well-known/openid-configuration"
-
-
-def _discovered(raw: bytes, issuer: str) -> str:
-    """OIDC Discovery 1.0 §4.3: the document must name the issuer it was fetched for."""
-    found = json_object(raw)
-    if found is None or found.get("issuer") != issuer:
-        raise FetchFailed("the discovery document is not this issuer's")
-    try:
-        return web_address(text(found, "jwks_uri") or "")
-    except ValueError as problem:
-        raise FetchFailed(f"jwks_uri {problem}") from None

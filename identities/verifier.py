@@ -324,6 +324,10 @@ class Verifier:
             lambda known: known.token_id in tokens or _is_one_of(people, known.identified.principal)
         )
 
+    def is_revoked(self, principal: Principal) -> bool:
+        """Is this person refused from now on, whatever they proved before?"""
+        return _is_one_of(self._revoked_people, principal)
+
     def revoke_listed(self, listed: Sequence[Revocation]) -> None:
         """As `revoke`, these."""
         self.revoke(

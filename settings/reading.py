@@ -82,6 +82,9 @@ def lacking(settings: Settings) -> list[str]:
             for name, secret in issuer
             if isinstance(secret, Secret) and (why := secret.problem())
         ]
+    secret = settings.sign_in.client_secret if settings.sign_in is not None else None
+    if secret is not None and (why := secret.problem()):
+        said.append(f"sign_in.client_secret {why}")
     return said
 
 

@@ -15,6 +15,8 @@ from settings.fronts import Front, Notice, front_problems, is_loopback
 from settings.hosts import Hosts, host_pattern
 from settings.issuers import IssuerSettings, issuer_problems
 from settings.sealing import Seal
+from settings.sign_in import NAME as SIGN_IN
+from settings.sign_in import SignInSettings
 from settings.units import Duration, Share, Size
 
 Profile = Literal["local", "gateway"]
@@ -326,6 +328,7 @@ class Settings(_Section):
     policies: Policies = Policies()
     storage: Storage = Storage()
     access: Access = Access()
+    sign_in: SignInSettings | None = None
     console: Console = Console()
     fronts: tuple[Front, ...] = ()
     fronts_notice: Notice = Notice()
@@ -408,6 +411,11 @@ class Settings(_Section):
             problems.append("storage.spill_dir is used with on_failure: spill only. Write that too, or leave it out")
         if self.storage.disk_stop > self.storage.disk_warn:
             problems.append("storage.disk_stop is more than disk_warn. The warning must come first")
+        if self.sign_in is not None:
+            if not self.identity.domains and self.profile != "gateway":
+                problems.append("identity.domains is empty. Name the mail domains whose people may sign in")
+            if SIGN_IN in names:
+                problems.append(f"identity.issuers has one named {SIGN_IN}, as sign_in is. Give it another name")
         if self.profile == "gateway":
             if not self.identity.issuers:
                 problems.append("identity.issuers is empty. In the gateway profile nobody could pass: name an issuer")
