@@ -21,6 +21,7 @@ from console.exchanges import Exchanges
 from console.guard import COOKIE, Guard, set_cookie
 from console.house import THEMES, House, session_of, templates
 from console.looking import Looking, ReasonMissing
+from console.orders import Orders, OrdersUnusable
 from console.overview import Overview
 from console.sessions import Sessions
 from console.store import OpenStore
@@ -64,6 +65,7 @@ def console_app(
         Route("/refusals", counted.refusals),
         Route("/people", counted.people),
         Route("/access", AccessPage(house).page),
+        *Orders(house).routes(),
         Route("/help", desk.help),
         Route("/reason", desk.ask_reason),
         Route("/reason", desk.reason, methods=["POST"]),
@@ -151,6 +153,7 @@ class _Desk:
         return {
             ReasonMissing: self._reason_missing,
             NotFound: lambda request, why: self._said(request, 404, "Not here", str(why)),
+            OrdersUnusable: lambda request, why: self._said(request, 503, "Orders cannot be used", str(why)),
             AccessUnwritable: lambda request, why: self._said(request, 503, "Nothing is shown", str(why)),
             SealProblem: lambda request, why: self._said(request, 503, "The record is sealed", str(why)),
             StoreProblem: lambda request, why: self._said(request, 503, "The record cannot be read", str(why)),

@@ -15,7 +15,7 @@ from console.sessions import Sessions
 
 _FORM: Final = 64 << 10  # bytes of a form, at most
 _OPEN: Final = ("/static/", "/enter", "/healthz")
-_UNTOUCHED: Final = ("/exchanges/live",)  # a page that reloads itself is nobody's presence
+_UNTOUCHED: Final = ("/exchanges/live", "/orders/table")  # a page that reloads itself is nobody's presence
 
 COOKIE: Final = "sekisho-console"
 

@@ -8,6 +8,11 @@ from settings.schema import Settings
 from storage.access import ranges, write_access
 
 
+def actor_of(session: Session) -> str:
+    """How the record names whoever acts or looks here."""
+    return f"{session.who} (console)"
+
+
 class ReasonMissing(Exception):  # noqa: N818 - a page asks for it
     """The settings ask for a reason, and this person has not given one."""
 
@@ -44,5 +49,5 @@ class Looking:
             asked={name: value for name, value in asked.items() if value not in (None, "")},
             exchanges=exchanges,
             reason=session.reason,
-            who=f"{session.who} (console)",
+            who=actor_of(session),
         )

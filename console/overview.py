@@ -17,6 +17,7 @@ from console.explaining import explained
 from console.house import House
 from storage.query.parsing import QueryProblem
 from storage.query.terms import After, Before, Query, Term
+from storage.sqlite.people import Who
 from storage.sqlite.summary import FIRST_BYTE, Group
 
 RANGES: Final = {
@@ -202,10 +203,11 @@ class Overview:
         people = []
         with self._house.store() as store:
             begun = store.begun()
-            held = {str(hold.who or "") for hold in store.holds()}
+            held = {hold.who for hold in store.holds() if hold.who is not None}
             for key in most:
                 first = store.first_seen(*key)
                 one = named[key]
+                known = {"issuer": key[0], "subject": key[1]}
                 people.append(
                     {
                         "person": one.person or key[1],
@@ -215,7 +217,9 @@ class Overview:
                         "first": None if first is None else _moment(first),
                         "new": first is not None and first >= span.begin > begun,
                         "last": _moment(sums[key].last_at),
-                        "held": (one.person or key[1]) in held,
+                        "held": not held.isdisjoint({Who(one.person), Who(key[1]), Who(None, *key)}),
+                        "hold": f"/orders/new?{urlencode({'kind': 'hold', **known})}",
+                        "erase": f"/orders/new?{urlencode({'kind': 'erase', **known})}",
                         "href": _search("user", one.person or key[1]),
                         "overview": _search("user", one.person or key[1], page="/overview", range=span.name),
                     }

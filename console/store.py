@@ -8,6 +8,7 @@ from storage.query.terms import Query
 from storage.removal.holds import Hold
 from storage.sqlite.coverage import Unseen
 from storage.sqlite.facets import Facets
+from storage.sqlite.people import Identity, Who
 from storage.sqlite.reading import AuditReader, RawBody
 from storage.sqlite.summary import Group
 
@@ -64,6 +65,14 @@ class Store(Protocol):
 
     def holds(self) -> list[Hold]:
         """What must stay as it is."""
+        ...
+
+    def identities(self, who: Who) -> list[Identity]:
+        """All identities that this may be, of which anything is on record and not erased."""
+        ...
+
+    def has_thread(self, thread_id: str) -> bool:
+        """Is anything of this conversation on record? Its whole id, 32 hex digits."""
         ...
 
     def unseen(self, since: int) -> list[Unseen]:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Final, Literal
 
+from console import order_texts
+
 Language = Literal["en", "ja"]
 LANGUAGES: Final[dict[Language, str]] = {"en": "English", "ja": "日本語"}
 
@@ -131,12 +133,18 @@ _JAPANESE: Final = {
 }  # fmt: skip
 
 
+_ALL: Final[dict[Language, dict[str, str]]] = {
+    "en": _ENGLISH | order_texts.ENGLISH,
+    "ja": _JAPANESE | order_texts.JAPANESE,
+}
+
+
 def translated(language: Language) -> Callable[[str], str]:
     """How a sentence is said in this language. What is no sentence of ours (a code, an error) stays as it is."""
-    said = _JAPANESE if language == "ja" else _ENGLISH
+    said = _ALL[language]
     return lambda key: said.get(key, key)
 
 
 def keys() -> frozenset[str]:
     """All that can be said in Japanese."""
-    return frozenset(_JAPANESE)
+    return frozenset(_ALL["ja"])

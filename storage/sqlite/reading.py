@@ -22,6 +22,7 @@ from storage.sqlite.coverage import Unseen, coverage
 from storage.sqlite.driver import StoreProblem, audit_path, open_current
 from storage.sqlite.facets import Facets, facets
 from storage.sqlite.literals import stand_in
+from storage.sqlite.people import Identity, Who, identities_of
 from storage.sqlite.selection import Selection, select
 from storage.sqlite.shape import COLUMNS, FROM, body_of, record_json
 from storage.sqlite.summary import Group, summary
@@ -161,6 +162,17 @@ class AuditReader:
     def holds(self) -> list[Hold]:
         """The holds as they are now."""
         return Holds(self._connection).all
+
+    def identities(self, who: Who) -> list[Identity]:
+        """All identities that this may be, of which anything is on record and not erased."""
+        try:
+            return identities_of(self._connection, who)
+        except sqlite3.Error as cannot:
+            raise StoreProblem(f"The record cannot be read: {cannot}.") from cannot
+
+    def has_thread(self, thread_id: str) -> bool:
+        """Is anything of this conversation on record? Its whole id, 32 hex digits."""
+        return bool(self._asked("select 1 from exchange where thread_id = ? limit 1", thread_id))
 
     def unseen(self, since: int) -> list[Unseen]:
         """AI services that were used without being read, since this time: microseconds since 1970."""

@@ -1,4 +1,5 @@
-"""axe finds nothing serious on any page, in both colours, both languages, wide and narrow."""
+"""axe finds nothing serious on any page, in both colours, both languages, wide and narrow; and nothing
+scrolls sideways."""
 
 import json
 from pathlib import Path
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 AXE = (Path(__file__).parent / "axe.min.js").read_text("utf-8")  # axe-core 4.14.1, MPL-2.0, for tests only
+SIDEWAYS = """[document.documentElement, ...document.querySelectorAll('main, main .card, main table.cards')]
+    .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => [e.tagName, e.className, e.scrollWidth])"""
+"""What a finger would have to push aside."""
+
 ROOMS: list[dict[str, Any]] = [
     {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light", "locale": "en-GB"},
     {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "locale": "ja-JP"},
@@ -22,7 +27,9 @@ ROOMS: list[dict[str, Any]] = [
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", ROOMS, ids=["wide, light, English", "phone, dark, Japanese"])
-def test_no_page_has_a_serious_violation(room: Room, chromium: "Browser", kind: dict[str, Any]) -> None:
+def test_no_page_has_a_serious_violation_or_scrolls_sideways(
+    room: Room, chromium: "Browser", kind: dict[str, Any]
+) -> None:
     ids = room.store(
         *[
             at(each, HOUR)
@@ -40,11 +47,14 @@ def test_no_page_has_a_serious_violation(room: Room, chromium: "Browser", kind: 
         "/refusals",
         "/people",
         "/access",
+        "/orders",
+        "/orders/new?kind=erase&person=ann@example.com",
         "/help",
     ]
     for path in [*paths, "/reason", "/exchanges?q=usr:x", "/nothing"]:
         page.goto(room.url(path))
         page.evaluate("document.querySelectorAll('main details').forEach(d => { d.open = true })")
+        assert page.evaluate(SIDEWAYS) == [], path
         page.evaluate(AXE)
         found = page.evaluate(
             "axe.run(document, {resultTypes: ['violations']}).then(r => JSON.stringify(r.violations))"

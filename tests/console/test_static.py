@@ -4,10 +4,13 @@ import hashlib
 import re
 from pathlib import Path
 
+from console.orders import KINDS
 from console.texts import keys
 
 CONSOLE = Path(__file__).parents[2] / "console"
 HTMX = "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717"  # htmx.org 2.0.11, dist/htmx.min.js
+
+KEYED = {"state": ("proposed", "waiting", "running", "done", "failed"), "order": (*KINDS, "retain")}
 
 _SAID = re.compile(r'\bt\("((?:[^"\\]|\\.)*)"\)')
 _SAID_IN_CODE = re.compile(
@@ -29,9 +32,10 @@ def test_every_sentence_is_there_in_japanese() -> None:
     said = {each for page in (CONSOLE / "templates").glob("*.html") for each in _SAID.findall(page.read_text("utf-8"))}
     for file in (
         CONSOLE / f"{name}.py"
-        for name in ("app", "exchange", "guard", "waterfall", "exchanges", "overview", "access_page")
+        for name in ("app", "exchange", "guard", "waterfall", "exchanges", "overview", "access_page", "orders")
     ):
         said |= set(_SAID_IN_CODE.findall(file.read_text("utf-8")))
+    said |= {f"{about} {each}" for about, known in KEYED.items() for each in known}
     assert said > {"Exchanges", "The stream", "A fault"}
     assert {each for each in said if each not in keys()} == set()
 

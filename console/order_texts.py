@@ -1,0 +1,41 @@
+"""The sentences of the pages on orders, in Japanese; the English one is the key (console.texts)."""
+
+from typing import Final
+
+ENGLISH: Final = {
+    "state proposed": "waits for a second person", "state waiting": "waiting", "state running": "running",
+    "state done": "done", "state failed": "failed",
+    "order erase": "Erase", "order hold": "Hold", "order release": "End a hold", "order retain": "Retention",
+}  # fmt: skip
+
+JAPANESE: Final = {
+    "state proposed": "二人目の承認待ち", "state waiting": "待機中", "state running": "実行中", "state done": "完了",
+    "state failed": "失敗",
+    "order erase": "消去", "order hold": "保全", "order release": "保全の解除", "order retain": "保存期間の適用",
+    "Orders": "指示", "Order": "指示", "What about": "対象", "State": "状態", "Holds": "保全",
+    "Nobody has asked for anything.": "指示はまだありません。", "Nothing is held.": "保全中のものはありません。",
+    "What somebody asks here is carried out by the recorder, in order, and stands in the record with their name and reason.":
+        "ここでの指示は記録係が順に実行し、指示した人の名前と理由が記録に残ります。",
+    "An erasure and the end of a hold wait for a second person here.": "消去と保全の解除には、二人目の承認が必要です。",
+    "No recorder runs: orders are carried out when Sekisho next starts.": "記録係が動いていません。指示は次に Sekisho が起動したときに実行されます。",
+    "Asked by": "指示した人", "approved by": "承認", "Approve": "承認する", "Decline": "却下する", "Take back": "取り下げる",
+    "exchanges": "件", "pieces of bodies": "本文の断片", "held back": "件は保全のため残存", "hold": "保全",
+    "Erase this person…": "この利用者を消去…", "Hold this person…": "この利用者を保全…", "Hold this conversation…": "この会話を保全…",
+    "End this hold…": "この保全を解除…", "Erase…": "消去…", "Hold…": "保全…",
+    "What they said, and were answered, is taken out for good: bodies, search index, journals. Who, when and what was decided stays, and the chain still holds. It cannot be brought back.":
+        "発言と返答を完全に取り除きます（本文・検索索引・ジャーナル）。だれが、いつ、どう判定されたかは残り、チェーンも保たれます。元に戻せません。",
+    "What is on record of it, and what comes, stays as it is until the hold is ended: neither erasure nor retention touches it.":
+        "これまでとこれからの記録は、解除するまでそのまま残ります。消去も保存期間も適用されません。",
+    "What it kept is then subject to erasure and retention again.": "解除すると、再び消去と保存期間の対象になります。",
+    "Found on record:": "記録にある身元:", "only this one": "これだけ", "no address": "アドレスなし",
+    "A second person has to approve it.": "二人目の承認が必要です。",
+    "Why; it stays on record with your name": "理由（あなたの名前とともに記録に残ります）",
+    "I know that it cannot be brought back.": "元に戻せないことを理解しています。", "Cancel": "やめる", "Conversation ": "会話 ",
+    "There is no such order.": "その指示はありません。", "There is no such hold.": "その保全はありません。",
+    "Nobody of that name is on record, or their content was erased already.": "その名前の人は記録にないか、すでに消去されています。",
+    "Say why: the reason stays on record.": "理由を入力してください。記録に残ります。",
+    "Confirm that it cannot be brought back.": "元に戻せないことを確認してください。",
+    "Whoever asked for it cannot approve it. A second person has to.": "指示した本人は承認できません。二人目の人が必要です。",
+    "This order does not wait for approval any more.": "この指示はもう承認待ちではありません。",
+    "Orders cannot be used": "指示を扱えません",
+}  # fmt: skip
