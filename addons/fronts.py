@@ -16,6 +16,7 @@ from mitmproxy import http
 from identities.session import cookie_name, name_of
 from settings.fronts import Front, FrontKind
 from wire.request_head import fields_problem, target_problem
+from wire.same_site import site_problem
 
 type Fields = tuple[tuple[bytes, bytes], ...]
 
@@ -74,7 +75,7 @@ class Fronts:
             or problem
         )
         if problem is None and place != "house" and _is_unsafe(data.method, data.headers.fields):
-            problem = _site_problem(front, data.headers.fields)
+            problem = site_problem(front.origin.encode(), data.headers.fields)
         return Visit(front, place, target, problem)
 
     def _front(self, host: bytes) -> Front | None:
@@ -142,12 +143,3 @@ def _way_problem(front: Front, flow: http.HTTPFlow) -> str | None:
 
 def _is_unsafe(method: bytes, fields: Fields) -> bool:
     return method not in _SAFE or any(name.lower() == b"upgrade" for name, _ in fields)
-
-
-def _site_problem(front: Front, fields: Fields) -> str | None:
-    """Does a page of this very front ask? By what the browser says, and no page can change: Sec-Fetch-Site (Fetch
-    Metadata) and Origin (RFC 6454 §7). A browser that says neither is too old to be believed."""
-    said = [value for name, value in fields if name.lower() == b"sec-fetch-site"]
-    origins = [value for name, value in fields if name.lower() == b"origin"]
-    foreign = any(site != b"same-origin" for site in said) or any(o != front.origin.encode() for o in origins)
-    return "cross_site" if foreign or not (said or origins) else None

@@ -88,3 +88,21 @@ def recorder(config: Path, ready: int | None) -> int:
         log.error("%s", cannot)
         return _CANNOT_START
     return 0
+
+
+def fronts(config: Path, ready: int | None) -> int:
+    """Sign-in, people's own pages. Returns the exit code."""
+    import sqlite3
+
+    from fronts.running import CannotServe, run
+    from identities.private_file import UnusableKey
+
+    _name("fronts")
+    set_up_log()
+    _stop_with_parent()
+    try:
+        run(read_settings(config), _ready(ready))
+    except (SettingsProblems, CannotServe, UnusableKey, sqlite3.Error) as cannot:
+        log.error("%s", cannot)
+        return _CANNOT_START
+    return 0

@@ -32,12 +32,14 @@ Kind = Literal["person", "token"]
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """`value` names a person or a token, `at` is Unix time in seconds, `reason` is for people."""
+    """`value` names a person or a token, `at` is Unix time in seconds, `reason` is for people. `until` is when it
+    counts no more, since what it names has ended by then; None: for good."""
 
     kind: Kind
     value: str
     at: int
     reason: str = ""
+    until: int | None = None
 
 
 def revoked_path(data_dir: Path) -> Path:
@@ -67,8 +69,15 @@ def revocations(data_dir: Path) -> tuple[Revocation, ...]:
 def _revocation(path: Path, given: object) -> Revocation:
     if isinstance(given, dict):
         kind, value, at, reason = (given.get(name) for name in ("kind", "value", "at", "reason"))
-        if kind in ("person", "token") and isinstance(value, str) and isinstance(at, int) and isinstance(reason, str):
-            return Revocation(kind, value, at, reason)
+        until = given.get("until")
+        if (
+            kind in ("person", "token")
+            and isinstance(value, str)
+            and isinstance(at, int)
+            and isinstance(reason, str)
+            and (until is None or isinstance(until, int))
+        ):
+            return Revocation(kind, value, at, reason, until)
     raise UnusableKey(f"{path} holds an entry that names nobody. Restore it, or take it away and revoke again")
 
 
@@ -83,7 +92,7 @@ def revoke(data_dir: Path, one: Revocation) -> bool:
         known = revocations(data_dir)
         if any((each.kind, each.value) == (one.kind, one.value) for each in known):
             return False
-        _write(data_dir, [*known, one])
+        _write(data_dir, [each for each in (*known, one) if each.until is None or each.until > one.at])
         return True
 
 

@@ -157,6 +157,7 @@ def front_problems(
     listeners_with_tls: bool,
     reverse_listener: bool,
     data_dir: Path,
+    sign_in: bool,
 ) -> list[str]:
     """What of the fronts does not fit the rest of the settings, each by its path, with the remedy."""
     if not fronts:
@@ -166,6 +167,8 @@ def front_problems(
         problems.append("fronts need the express lane. Write lane: express, or leave `lane` out")
     if not reverse_listener:
         problems.append("fronts need a listener of mode reverse. Add one to `listen`")
+    if not sign_in:
+        problems.append("fronts need sign_in. Name the OpenID provider at which people sign in: docs/how-to/sign-in")
     socket = len(str((data_dir / SOCKET).absolute()).encode())
     if socket > _LONGEST_SOCKET:
         problems.append(f"data_dir has too long a path for a socket in it ({socket} bytes). Name a shorter one")

@@ -402,6 +402,7 @@ class Settings(_Section):
             listeners_with_tls=any(one.mode == "reverse" and one.tls is not None for one in self.listen),
             reverse_listener=any(one.mode == "reverse" for one in self.listen),
             data_dir=self.data_dir,
+            sign_in=self.sign_in is not None,
         )
         if self.storage.on_failure == "spill" and self.storage.spill_dir is None:
             problems.append(

@@ -99,6 +99,7 @@ async def place(
             fields=(("content-type", "text/html"), ("access-control-allow-origin", "*"), (FIELD, "x")),
         )
         fronts = (
+            "sign_in: {preset: oidc, issuer: 'http://127.0.0.1:9', client_id: sekisho}\n"
             f"fronts:\n  - {{host: {HOST}, upstream: '{ui.url}', kind: {kind}, "
             f"models: [gpt-4o, gpt-4o-mini, o3]{more}}}\n"
             f"  - {{host: talk.localhost, upstream: '{ui.url}'}}\n"

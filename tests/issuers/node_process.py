@@ -13,7 +13,7 @@ HERE = Path(__file__).resolve().parent
 
 
 @contextlib.contextmanager
-def node(script: str) -> Iterator[tuple[str, IO[str], IO[str]]]:
+def node(script: str, *arguments: str) -> Iterator[tuple[str, IO[str], IO[str]]]:
     """Run a script of this folder. Gives the first line it says, its standard input and what it says from then on."""
     program = HERE / "node_modules" / ".bin" / "node"
     if not program.exists():
@@ -21,7 +21,11 @@ def node(script: str) -> Iterator[tuple[str, IO[str], IO[str]]]:
             pytest.fail("the issuers of npm are not installed: npm ci in tests/issuers")
         pytest.skip("the issuers of npm are not installed: npm ci in tests/issuers")
     with subprocess.Popen(
-        [program, HERE / script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [program, HERE / script, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -1,4 +1,5 @@
-// panva's oidc-provider with its own log-in pages, for a public client with PKCE; signs ES256.
+// panva's oidc-provider with its own log-in pages, for a public client with PKCE; signs ES256. Arguments are redirect
+// URIs beside that of the tests without a browser.
 import { generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
@@ -6,13 +7,14 @@ import { Provider } from 'oidc-provider';
 
 const people = {
   ann: { email: 'ann@example.com', email_verified: true },
+  mallory: { email: 'mallory@evil.test', email_verified: true },
   eve: { email: 'eve@example.com', email_verified: false },
 };
 const signing = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' });
 const client = (id) => ({
   client_id: id,
   token_endpoint_auth_method: 'none',
-  redirect_uris: ['http://127.0.0.1:9/callback'],
+  redirect_uris: ['http://127.0.0.1:9/callback', ...process.argv.slice(2)],
   id_token_signed_response_alg: 'ES256',
 });
 

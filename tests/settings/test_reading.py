@@ -240,6 +240,7 @@ FRONT = "fronts: [{{host: chat.example.com, upstream: 'https://nextchat.example.
         (FRONT.format(more="https: proxy, proxies: [10.0.0.1], provider: groq"), "not under providers"),
         (FRONT.format(more="https: proxy, proxies: [10.0.0.1], api_path: /chat/x"), "which is ours"),
         (FRONT.format(more="https: proxy, proxies: [10.0.0.1], api_path: /a/../b"), "is no path"),
+        (FRONT.format(more="https: proxy, proxies: [10.0.0.1]"), "fronts need sign_in"),
         ("fronts: [{host: chat.localhost, upstream: 'http://nextchat:3000'}]", "insecure_upstream: true"),
         ("fronts: [{host: chat.localhost, upstream: 'http://localhost:1/x'}]", "without a path"),
         ("fronts: [{host: 'https://chat.example.com'}]", "fronts[0].host is no host"),

@@ -1,0 +1,202 @@
+"""data_dir/fronts.db: which sessions, tokens and devices there are, and whose. No token, code or secret stands in it.
+
+What passes is decided by signatures and by who is revoked; this is what people are shown, and may end.
+"""
+
+import contextlib
+import json
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Final, Literal
+
+from exchange.scope import Scope
+
+DEVICE_LIFE_S: Final = 600
+_PENDING: Final = 1000
+"""Devices that may wait at once: anybody may ask for a code."""
+
+_LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"
+"""Of user codes: no vowels, so no words (RFC 8628 §6.1)."""
+
+_SCHEMA: Final = """
+create table if not exists session (
+    number text primary key, email text not null, origin text not null, began integer not null, ends integer not null,
+    agent text not null) strict;
+create table if not exists token (
+    number text primary key, email text not null, name text not null, began integer not null, ends integer not null,
+    scope text not null, ended integer) strict;
+create table if not exists device (
+    device text primary key, code text not null unique, name text not null, ends integer not null,
+    asked real not null, state text not null, email text) strict;
+create index if not exists session_email on session (email);
+create index if not exists token_email on token (email);
+"""
+
+DeviceState = Literal["waiting", "approved", "denied", "taken"]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token as its owner sees it. Times in Unix seconds; `ended`: when it was revoked."""
+
+    number: str
+    name: str
+    began: int
+    ends: int
+    scope: Scope
+    ended: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A terminal that waits for its person."""
+
+    name: str
+    state: DeviceState
+    email: str | None
+
+
+class Book:
+    """One file, opened for each question: few are asked. Any thread may ask.
+
+    Raises (every method):
+        sqlite3.Error: the file cannot be used.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._path = data_dir / "fronts.db"
+        with self._open() as book:
+            book.execute("pragma journal_mode = wal")
+            book.executescript(_SCHEMA)
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        book = sqlite3.connect(self._path, timeout=10, isolation_level=None)
+        try:
+            yield book
+        finally:
+            book.close()
+
+    # -- sessions ----------------------------------------------------------------------------------------------------
+
+    def begin_session(self, number: str, email: str, origin: str, ends: int, agent: str) -> None:
+        now = int(time.time())
+        with self._open() as book:
+            book.execute("delete from session where ends <= ?", (now,))
+            book.execute("insert into session values (?, ?, ?, ?, ?, ?)", (number, email, origin, now, ends, agent))
+
+    def sessions_of(self, email: str) -> list[tuple[str, int]]:
+        """Numbers and ends of this person's sessions, at whatever front."""
+        with self._open() as book:
+            return list(book.execute("select number, ends from session where email = ?", (email,)))
+
+    # -- tokens ------------------------------------------------------------------------------------------------------
+
+    def begin_token(self, number: str, email: str, name: str, ends: int, scope: Scope) -> None:
+        written = json.dumps({"models": scope.models, "operations": scope.operations})
+        with self._open() as book:
+            book.execute(
+                "insert into token values (?, ?, ?, ?, ?, ?, null)",
+                (number, email, name, int(time.time()), ends, written),
+            )
+
+    def tokens_of(self, email: str) -> list[Token]:
+        """This person's tokens, the newest first."""
+        with self._open() as book:
+            rows = book.execute(
+                "select number, name, began, ends, scope, ended from token where email = ? order by began desc, number",
+                (email,),
+            ).fetchall()
+        return [
+            Token(number, name, began, ends, _scope(scope), ended) for number, name, began, ends, scope, ended in rows
+        ]
+
+    def end_token(self, number: str, email: str) -> Token | None:
+        """Note that it is revoked. None: this person has no such token."""
+        with self._open() as book:
+            book.execute(
+                "update token set ended = ? where number = ? and email = ? and ended is null",
+                (int(time.time()), number, email),
+            )
+        return next((one for one in self.tokens_of(email) if one.number == number), None)
+
+    # -- devices (RFC 8628) ------------------------------------------------------------------------------------------
+
+    def begin_device(self, name: str) -> tuple[str, str] | None:
+        """A device code and a user code, for DEVICE_LIFE_S. None: too many are waiting."""
+        device, now = secrets.token_urlsafe(32), time.time()
+        letters = [secrets.choice(_LETTERS) for _ in range(8)]
+        code = "".join(letters[:4]) + "-" + "".join(letters[4:])
+        with self._open() as book:
+            book.execute("delete from device where ends <= ?", (int(now),))
+            (waiting,) = book.execute("select count(*) from device").fetchone()
+            if waiting >= _PENDING:
+                return None
+            book.execute(
+                "insert into device values (?, ?, ?, ?, ?, 'waiting', null)",
+                (_hashed(device), code, name, int(now) + DEVICE_LIFE_S, 0.0),
+            )
+        return device, code
+
+    def device(self, code: str) -> Device | None:
+        """The device with this user code, as people type it."""
+        with self._open() as book:
+            row = book.execute(
+                "select name, state, email from device where code = ? and ends > ?", (_written(code), time.time())
+            ).fetchone()
+        return Device(*row) if row else None
+
+    def answer_device(self, code: str, email: str, *, approved: bool) -> bool:
+        """This person says yes or no. False: nobody waits with this code any more."""
+        with self._open() as book:
+            done = book.execute(
+                "update device set state = ?, email = ? where code = ? and ends > ? and state = 'waiting'",
+                ("approved" if approved else "denied", email, _written(code), time.time()),
+            )
+            return done.rowcount == 1
+
+    def ask_device(self, device: str, interval: float) -> tuple[str, str, str]:
+        """What a device is told: (`taken`, e-mail address, name) once, when its person said yes; else (the error of
+        RFC 8628 §3.5, "", "")."""
+        now, hashed = time.time(), _hashed(device)
+        with self._open() as book:
+            book.execute("begin immediate")
+            row = book.execute(
+                "select name, state, email, asked, ends from device where device = ?", (hashed,)
+            ).fetchone()
+            told, email, name = "expired_token", "", ""
+            if row is not None and row[4] > now:
+                early = now - row[3] < interval * 0.8
+                told = {"denied": "access_denied", "taken": "expired_token"}.get(
+                    row[1], "slow_down" if early else "authorization_pending"
+                )
+                book.execute("update device set asked = ? where device = ?", (now, hashed))
+                if row[1] == "approved" and not early:
+                    book.execute("update device set state = 'taken' where device = ?", (hashed,))
+                    told, email, name = "taken", row[2], row[0]
+            book.execute("commit")
+        return told, email, name
+
+
+def _hashed(device: str) -> str:
+    return sha256(device.encode()).hexdigest()
+
+
+def _written(code: str) -> str:
+    """As it is written, however it was typed."""
+    letters = "".join(letter for letter in code.upper() if letter in _LETTERS)
+    return f"{letters[:4]}-{letters[4:]}"
+
+
+def _scope(text: str) -> Scope:
+    said = json.loads(text)
+    models, operations = said["models"], said["operations"]
+    return Scope(
+        None if models is None else tuple(models),
+        None if operations is None else tuple(operations),
+    )

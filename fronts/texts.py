@@ -1,0 +1,85 @@
+"""Every sentence of the fronts in English and Japanese. The English one is the key."""
+
+from collections.abc import Callable
+from typing import Final
+
+from signin.refusal import Language
+
+LANGUAGES: Final[dict[Language, str]] = {"en": "English", "ja": "日本語"}
+
+_JAPANESE: Final = {
+    "Sign in": "サインイン",
+    "Sign in with your company account": "会社のアカウントでサインイン",
+    "Sign in to go on": "続けるにはサインインしてください",
+    "Not signed in": "サインインできませんでした",
+    "Try again": "もう一度試す",
+    "Use another account": "別のアカウントを使う",
+    "Signed out": "サインアウトしました",
+    "You are signed out here.": "サインアウトしました。",
+    "You are signed out on all devices.": "すべての端末でサインアウトしました。",
+    "Sign out": "サインアウト",
+    "Sign out everywhere": "すべての端末でサインアウト",
+    "Sign in again": "もう一度サインイン",
+    "Not here": "ページがありません",
+    "There is no such page.": "このページはありません。",
+    "A fault": "エラー",
+    "This page failed. That is a fault of ours; its log says more.": "ページを表示できませんでした。こちら側の不具合です。詳細はログにあります。",
+    "That form is not one of this page. Load the page anew and try again.": "このフォームは受け付けられませんでした。ページを再読み込みして、もう一度お試しください。",
+    "This host is not one of the fronts.": "このホスト名では利用できません。",
+    "Chat": "チャット",
+    "My page": "マイページ",
+    "Language": "言語",
+    "Signed in as": "サインイン中:",
+    "Your tokens": "あなたのトークン",
+    "A token stands for you in programs, where an API key goes. Whoever has it is taken for you.": "トークンは、プログラムの中で API キーの代わりに使う、あなた自身の証明です。ほかの人に渡さないでください。",
+    "Tokens of our own are not accepted here yet: identity.issuers needs one of kind own_token. Ask whoever looks after Sekisho.": "トークンはまだ使えません（identity.issuers に own_token が必要です）。社内の Sekisho の担当者にお尋ねください。",
+    "Name": "名前",
+    "for example: laptop": "例: ノートPC",
+    "Days": "日数",
+    "Models": "モデル",
+    "all that you may use": "使えるものすべて",
+    "Operations": "操作",
+    "Make a token": "トークンを作る",
+    "Your new token": "新しいトークン",
+    "It is shown this once. Keep it as you keep a password.": "表示されるのは今回だけです。パスワードと同じように保管してください。",
+    "Made": "作成",
+    "Ends": "期限",
+    "For": "用途",
+    "Revoke": "無効にする",
+    "revoked": "無効",
+    "ended": "期限切れ",
+    "There is none yet.": "まだありません。",
+    "Use it": "使い方",
+    "Your last 30 days": "直近30日間の利用",
+    "Exchanges": "やりとり",
+    "Tokens in": "入力トークン",
+    "Tokens out": "出力トークン",
+    "Cost": "費用",
+    "What is recorded about you, the newest": "記録されているあなたのやりとり（新しい順）",
+    "When": "日時",
+    "Model": "モデル",
+    "How it ended": "結果",
+    "The record cannot be read at the moment.": "いまは記録を読めません。",
+    "Give the token a name, a number of days up to {days}, and models and operations that exist.": "名前、{days} 日以内の日数、実在するモデルと操作を指定してください。",
+    "A terminal waits for you": "端末からのサインイン",
+    "Does this code stand in your terminal? Then it gets a token that stands for you. If you began nothing, say no.": "このコードは端末に表示されていますか。承認すると、その端末にあなたのトークンが渡されます。心当たりがなければ拒否してください。",
+    "Code": "コード",
+    "Go on": "続ける",
+    "Yes, that is mine": "はい、承認します",
+    "No": "いいえ",
+    "Nobody waits with this code. It counts for ten minutes.": "このコードで待っている端末はありません。コードの有効期間は10分です。",
+    "Done. You can go back to your terminal.": "完了しました。端末に戻ってください。",
+    "The terminal gets nothing.": "端末には何も渡しません。",
+    "Message": "メッセージ",
+    "Send": "送信",
+    "Stop": "停止",
+    "New chat": "新しいチャット",
+    "History": "履歴",
+    "Write a message": "メッセージを入力",
+    "No model may be used here. Ask whoever looks after Sekisho.": "使えるモデルがありません。社内の Sekisho の担当者にお尋ねください。",
+}  # fmt: skip
+
+
+def translated(language: Language) -> Callable[[str], str]:
+    """What a sentence is in this language."""
+    return (lambda said: _JAPANESE[said]) if language == "ja" else (lambda said: said)

@@ -1,0 +1,123 @@
+"""A whole front: a gateway, its process of the fronts, a chat UI, an OpenID provider that others wrote, a browser."""
+
+import contextlib
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from storage.sqlite.reading import AuditReader
+from tests.console.conftest import chromium
+from tests.fronts.standin import chat_ui
+from tests.issuers.node_process import node
+from tests.journeys.instance import Instance
+from tests.journeys.provider import Provider
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+__all__ = ["chromium"]
+
+_MORE = """
+identity:
+  domains: [example.com]
+  issuers: [{{name: own, kind: own_token}}]
+sign_in: {{preset: oidc, issuer: '{issuer}', client_id: sekisho}}
+fronts:
+  - {{host: '{host}', upstream: '{ui}', kind: nextchat, models: [gpt-4o, gpt-4o-mini, o3]}}
+fronts_notice: {{en: Everything here is written down., ja: ここでの会話は記録されます。}}
+policies:
+  rules: [{{name: everyone, domains: [example.com], models: ["gpt-4o*"], operations: [chat, responses]}}]
+"""
+DESKTOP = {"width": 1280, "height": 800}
+PHONE = {"width": 390, "height": 844}
+
+
+@dataclass
+class Town:
+    """All of it, running."""
+
+    instance: Instance
+    provider: Provider
+    ui: Provider
+    issuer: str
+
+    @property
+    def url(self) -> str:
+        return f"http://chat.localhost:{self.instance.port}"
+
+    def record_of(self, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The one record that these words fit, as soon as it is there."""
+        found: list[dict[str, Any]] = []
+
+        def there() -> bool:
+            with contextlib.closing(AuditReader(self.instance.data_dir)) as record:
+                found[:] = [one for one in map(json.loads, record.latest(50)) if fits(one)]
+            return bool(found)
+
+        self.instance.wait_until(there, 20)
+        (one,) = found
+        return one
+
+
+@pytest.fixture(scope="module")
+def town() -> Iterator[Town]:
+    folder = Path(tempfile.mkdtemp(prefix="sekisho-fronts-"))  # short: there will be a socket in it
+    with Provider() as provider, Provider(choose=chat_ui) as ui:
+        instance = Instance(folder, provider.url, profile="gateway", more="{more}")
+        host = f"chat.localhost:{instance.port}"
+        with node("oidc_provider.mjs", f"http://{host}/_sekisho/callback") as (issuer, _, _):
+            more = _MORE.format(issuer=issuer, host=host, ui=ui.url)
+            instance.config.write_text(instance.config.read_text(encoding="utf-8").replace("{more}", more), "utf-8")
+            with instance:
+                yield Town(instance, provider, ui, issuer)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def page_of(chromium: "Browser") -> Iterator[Callable[..., "Page"]]:
+    """Makes a page of a new person: nothing of theirs is known to this browser."""
+    contexts = []
+
+    def opened(size: dict[str, int] = DESKTOP, language: str = "en") -> "Page":
+        context = chromium.new_context(
+            viewport=size,  # type: ignore[arg-type] # a TypedDict of the same shape
+            locale=language,
+            is_mobile=size is PHONE,
+            has_touch=size is PHONE,
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+def sign_in(page: "Page", login: str) -> None:
+    """From the page with the button to where one wanted to go, past the provider's own pages."""
+    page.locator("main a.button").click()
+    page.locator("input[name=login]").fill(login)
+    page.locator("input[name=password]").fill("x")
+    page.locator("button[type=submit]").click()
+    page.locator("button[type=submit]").click()  # its consent
+    page.wait_for_url(re.compile(r"http://chat\.localhost:"))
+
+
+@contextmanager
+def no_errors(page: "Page") -> Iterator[None]:
+    """Nothing that the browser refuses or complains of, Content-Security-Policy included."""
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    yield
+    assert said == []

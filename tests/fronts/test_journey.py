@@ -1,0 +1,91 @@
+"""As an employee would: a phone, the company's sign-in, a chat in Japanese; then as the security team."""
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.fronts.conftest import DESKTOP, PHONE, Town, sign_in
+from tests.journeys.instance import PROVIDER_KEY
+from tests.journeys.provider import streamed
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+WORDS = ["こん", "にちは", "、今日は", "いい天気", "ですね。"]
+
+
+@pytest.mark.parametrize(("size", "language"), [(PHONE, "ja"), (DESKTOP, "en")], ids=["phone", "desktop"])
+def test_an_employee_signs_in_and_chats_and_the_words_stream_in_one_by_one(
+    town: Town, page_of: "Callable[..., Page]", size: dict[str, int], language: str
+) -> None:
+    town.provider.answer = streamed(WORDS, pause=0.12)
+    town.provider.received.clear()
+    page = page_of(size, language)
+    page.goto(town.url + "/")
+    assert (
+        page.locator("#notice").inner_text()
+        == {
+            "ja": "ここでの会話は記録されます。",
+            "en": "Everything here is written down.",
+        }[language]
+    )
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    sign_in(page, "ann")
+    page.wait_for_function("document.getElementById('state')?.textContent === 'ready'")
+    assert page.locator("#model option").all_inner_texts() == ["gpt-4o", "gpt-4o-mini"]
+    page.locator("#words").fill(f"天気は？ {language}")
+    page.locator("#send").click()
+    page.wait_for_function("document.getElementById('state').textContent === 'done'")
+    assert page.locator("#answer").inner_text() == "".join(WORDS)
+    states = page.evaluate("window.states")
+    assert [text for _, text in states] == ["".join(WORDS[: i + 1]) for i in range(len(WORDS))]
+    assert states[-1][0] - states[0][0] > 300  # milliseconds: each came when it was said, and not all at the end
+
+    (asked,) = town.provider.received
+    assert asked.header("authorization") == f"Bearer {PROVIDER_KEY}"
+    assert asked.header("cookie") is None
+
+    record = town.record_of(lambda r: f"天気は？ {language}" in str(r["request"]))
+    assert record["principal"]["email"] == "ann@example.com"
+    assert (record["client"]["mode"], record["end_state"]) == ("front", "complete")
+    assert record["response"]["choices"][0]["message"]["content"] == "".join(WORDS)
+
+
+def test_an_account_of_another_domain_sees_a_friendly_page_and_is_on_record(
+    town: Town, page_of: "Callable[..., Page]"
+) -> None:
+    town.ui.received.clear()
+    page = page_of(PHONE, "ja")
+    page.goto(town.url + "/")
+    sign_in(page, "mallory")
+    assert page.locator("[role=status]").inner_text().startswith("このメールドメインのアカウントでは")
+    assert page.goto(town.url + "/") is not None
+    assert "/_sekisho/login" in page.url
+    assert town.ui.received == []
+
+    one = town.record_of(lambda r: r["decision"]["code"] == "domain_not_allowed")
+    assert (one["status"], one["end_state"], one["client"]["mode"]) == (403, "refused", "front")
+    assert re.match(r"mallory@evil\.test at sign-in", one["decision"]["reason"])
+
+
+def test_sign_in_comes_back_when_its_process_dies_and_a_chat_does_not_notice(
+    town: Town, page_of: "Callable[..., Page]"
+) -> None:
+    page = page_of(PHONE, "en")
+    page.goto(town.url + "/")
+    sign_in(page, "ann")
+    before = town.instance.kill("fronts")
+    town.provider.answer = streamed(WORDS)
+    page.locator("#words").fill("still here?")
+    page.locator("#send").click()
+    page.wait_for_function("document.getElementById('state').textContent === 'done'")
+    town.instance.wait_until(lambda: town.instance.pids("fronts") not in ([], [before]), 20)
+    other = page_of(PHONE, "en")
+    town.instance.wait_until(lambda: _status(other, town) == 200, 20)
+
+
+def _status(page: "Page", town: Town) -> int:
+    answer = page.goto(town.url + "/")
+    return answer.status if answer is not None else 0
