@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from exchange.call import Json
 from identities.claims import json_object, text
-from identities.fetching import FetchFailed
+from outbound.asking import NoAnswer
 from settings.issuers import web_address
 
 
@@ -17,11 +17,11 @@ def discovered(raw: bytes, issuer: str) -> Mapping[str, Json]:
     """The document, which must name the issuer it was fetched for (§4.3).
 
     Raises:
-        FetchFailed: it does not, or is no JSON object.
+        NoAnswer: it does not, or is no JSON object.
     """
     found = json_object(raw)
     if found is None or found.get("issuer") != issuer:
-        raise FetchFailed("the discovery document is not this issuer's")
+        raise NoAnswer("the discovery document is not this issuer's")
     return found
 
 
@@ -29,9 +29,9 @@ def endpoint(document: Mapping[str, Json], name: str) -> str:
     """One of the addresses in it.
 
     Raises:
-        FetchFailed: it is not there, or keys and codes must not travel that way.
+        NoAnswer: it is not there, or keys and codes must not travel that way.
     """
     try:
         return web_address(text(document, name) or "")
     except ValueError as problem:
-        raise FetchFailed(f"{name} {problem}") from None
+        raise NoAnswer(f"{name} {problem}") from None

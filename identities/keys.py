@@ -145,7 +145,7 @@ class FetchedKeys:
         self._tried_at = time.monotonic()
         try:
             keys = await off_loop(self._fetch, within=self.deadline_s + 1)
-        except (OSError, ValueError) as problem:  # FetchFailed, TimeoutError; NoKeys, a bearer_file that is not text
+        except (OSError, ValueError) as problem:  # NoAnswer, TimeoutError; NoKeys, a bearer_file that is not text
             self._failures += 1
             self.failure = str(problem) or "too slow"
             if self._failures == 1:

@@ -6,11 +6,12 @@ import logging.handlers
 import socket
 import sqlite3
 import threading
-import urllib.request
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from outbound.asking import NoAnswer, ask
 from settings.schema import Heads
 from storage.access import NODE, last_access
 from storage.heads import Head, HeadSigner
@@ -18,6 +19,7 @@ from storage.heads import Head, HeadSigner
 log = logging.getLogger(__name__)
 
 _WEBHOOK_TIME = 5.0  # seconds
+_LARGEST = 64 << 10  # bytes of what a webhook says, which nobody reads
 
 
 class Anchors:
@@ -72,11 +74,19 @@ class Anchors:
     def _post(self, lines: list[str]) -> None:
         assert self._webhook is not None
         body = json.dumps({"heads": lines}).encode()
-        request = urllib.request.Request(self._webhook, body, {"content-type": "application/json"})  # noqa: S310 - the settings allow http(s) only
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        deadline = time.monotonic() + _WEBHOOK_TIME
+        headers = {"Content-Type": "application/json"}
         try:
-            opener.open(request, timeout=_WEBHOOK_TIME).close()
-        except OSError as cannot:
+            ask(
+                "POST",
+                self._webhook,
+                headers=headers,
+                body=body,
+                deadline=deadline,
+                largest=_LARGEST,
+                hoped_for=range(200, 300),
+            )
+        except NoAnswer as cannot:
             log.error("The signed head could not be posted: %s", cannot)
 
 

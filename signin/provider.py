@@ -90,7 +90,7 @@ class Provider:
             )
             self._known = _metadata(discovered(raw, self.issuer), secret=self._secret is not None)
             self._known_at = time.monotonic()
-        except OSError as problem:  # FetchFailed, TimeoutError
+        except OSError as problem:  # NoAnswer, TimeoutError
             self._failed_at = time.monotonic()
             log.warning("Cannot learn where %s lets people sign in: %s.", self.issuer, problem or "too slow")
 
@@ -185,7 +185,7 @@ class _Limited(httpx2.AsyncByteStream):
 
 
 def _metadata(found: Mapping[str, Json], *, secret: bool) -> Metadata:
-    """Raises FetchFailed for addresses that cannot be used."""
+    """Raises NoAnswer for addresses that cannot be used."""
     methods = found.get("token_endpoint_auth_methods_supported")
     # Discovery §3: client_secret_basic where nothing is said.
     basic = not isinstance(methods, list) or "client_secret_basic" in methods

@@ -1,0 +1,1 @@
+"""How something small is asked of a web server that may be hostile, slow or broken."""
