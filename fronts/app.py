@@ -16,9 +16,13 @@ from starlette.staticfiles import StaticFiles
 
 from fronts.book import Book
 from fronts.desk import Desk
+from fronts.device import Devices
 from fronts.guard import Guard
 from fronts.house import House, language_of, templates
+from fronts.me import Me
+from fronts.mine import Mine
 from fronts.texts import translated
+from fronts.tokens import Tokens
 from identities.revoked import RevokedFile
 from identities.session import session_keys, sessions_verifier
 from settings.schema import Settings
@@ -46,6 +50,8 @@ def fronts_app(settings: Settings, sign_in: SignIn, ready: Callable[[], None]) -
     revoked = RevokedFile(settings.data_dir, sessions.revoke_listed)
     house = House(settings, Book(settings.data_dir), templates())
     desk, said = Desk(house, sign_in), _Said(house)
+    tokens = Tokens(settings, house.book)
+    me, devices = Me(house, tokens, Mine(settings)), Devices(house, tokens)
 
     @asynccontextmanager
     async def running(_: Starlette) -> AsyncIterator[None]:
@@ -66,6 +72,14 @@ def fronts_app(settings: Settings, sign_in: SignIn, ready: Callable[[], None]) -
             Route("/_sekisho/callback", desk.callback),
             Route("/_sekisho/logout", desk.logout, methods=["POST"]),
             Route("/_sekisho/healthz", lambda _: PlainTextResponse("ok\n")),
+            Route("/_sekisho/device/code", devices.code, methods=["POST"]),
+            Route("/_sekisho/device/token", devices.token, methods=["POST"]),
+            Route("/_sekisho/device", devices.page),
+            Route("/_sekisho/device", devices.answer, methods=["POST"]),
+            Route("/me", me.page),
+            Route("/me/tokens", me.make, methods=["POST"]),
+            Route("/me/tokens/end", me.end, methods=["POST"]),
+            Route("/me/exchanges/{id}", me.exchange),
             Mount("/_sekisho/static", StaticFiles(directory=_STATIC)),
         ],
         middleware=[Middleware(Guard, fronts=settings.fronts, sessions=sessions, refused=said.refused)],

@@ -43,6 +43,22 @@ def _networks(given: object) -> object:
         raise ValueError("names what is no address. Write 10.0.0.5, or 10.0.0.0/24") from None
 
 
+def an_address(given: str) -> str:
+    """An address of ours as others know it, without a slash at its end.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        url = urlsplit(given)
+        usable = url.scheme in ("http", "https") and url.hostname and (url.port is None or url.port > 0)
+    except ValueError:
+        usable = False
+    if not usable or url.query or url.fragment or url.username:
+        raise ValueError("is not an address. Write https://host, with a port and a path where needed")
+    return given.rstrip("/")
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -75,14 +91,10 @@ class Front(_Section):
     def _an_address(cls, given: str | None) -> str | None:
         if given is None:
             return None
-        try:
-            url = urlsplit(given)
-            usable = url.scheme in ("http", "https") and url.hostname and (url.port is None or url.port > 0)
-        except ValueError:
-            usable = False
-        if not usable or url.path.strip("/") or url.query or url.fragment or url.username:
+        address = an_address(given)
+        if urlsplit(address).path:
             raise ValueError("is not the address of a chat UI. Write http://host:port, without a path")
-        return given.rstrip("/")
+        return address
 
     @field_validator("api_path")
     @classmethod

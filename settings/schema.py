@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from exchange.call import Operation
 from settings.credentials import ProviderCredentials
 from settings.domains import domain_problem
-from settings.fronts import Front, Notice, front_problems, is_loopback
+from settings.fronts import Front, Notice, an_address, front_problems, is_loopback
 from settings.hosts import Hosts, host_pattern
 from settings.issuers import IssuerSettings, issuer_problems
 from settings.sealing import Seal
@@ -332,6 +332,7 @@ class Settings(_Section):
     console: Console = Console()
     fronts: tuple[Front, ...] = ()
     fronts_notice: Notice = Notice()
+    api_url: Annotated[str, AfterValidator(an_address)] | None = None
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
 

@@ -21,7 +21,7 @@ from tests.journeys.instance import Instance
 from tests.journeys.provider import Provider
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Page
 
 __all__ = ["chromium"]
 
@@ -117,7 +117,12 @@ def sign_in(page: "Page", login: str) -> None:
 def no_errors(page: "Page") -> Iterator[None]:
     """Nothing that the browser refuses or complains of, Content-Security-Policy included."""
     said: list[str] = []
-    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+
+    def heard(message: "ConsoleMessage") -> None:
+        if message.type == "error" and "chat.localhost" in message.location.get("url", ""):
+            said.append(message.text)
+
+    page.on("console", heard)
     page.on("pageerror", lambda error: said.append(str(error)))
     yield
     assert said == []

@@ -4,11 +4,12 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import httpx2
 import pytest
 
-from tests.fronts.conftest import DESKTOP, PHONE, Town, sign_in
+from tests.fronts.conftest import DESKTOP, PHONE, Town, no_errors, sign_in
 from tests.journeys.instance import PROVIDER_KEY
-from tests.journeys.provider import streamed
+from tests.journeys.provider import completion, streamed
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -89,3 +90,35 @@ def test_sign_in_comes_back_when_its_process_dies_and_a_chat_does_not_notice(
 def _status(page: "Page", town: Town) -> int:
     answer = page.goto(town.url + "/")
     return answer.status if answer is not None else 0
+
+
+def test_a_token_that_a_person_makes_passes_for_what_it_is_for_until_they_end_it(
+    town: Town, page_of: "Callable[..., Page]"
+) -> None:
+    town.provider.answer = completion("はい")
+    page = page_of(PHONE, "en")
+    with no_errors(page):
+        page.goto(town.url + "/me")
+        sign_in(page, "ann")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.locator("input[name=name]").fill("ノートPC")
+        page.locator("input[name=models]").fill("gpt-4o-mini")
+        page.locator("section button:not(.quiet)").click()
+        token = page.locator("#token").inner_text()
+        statuses = [_call(town, token, model) for model in ("gpt-4o-mini", "gpt-4o")]
+        page.get_by_role("button", name="Revoke", exact=True).click()
+        page.wait_for_function("document.body.textContent.includes('revoked')")
+    town.instance.wait_until(lambda: _call(town, token, "gpt-4o-mini") == (401, "invalid_token"), 4)
+
+    assert statuses == [(200, None), (403, "model_not_allowed")]
+    record = town.record_of(lambda r: r["decision"]["reason"] == "the token is not for this model")
+    assert (record["principal"]["email"], record["client"]["mode"]) == ("ann@example.com", "reverse")
+
+
+def _call(town: Town, token: str, model: str) -> tuple[int, str | None]:
+    answer = httpx2.post(
+        f"{town.instance.url}/v1/chat/completions",
+        json={"model": model, "messages": []},
+        headers={"authorization": f"Bearer {token}"},
+    )
+    return answer.status_code, answer.json().get("error", {}).get("code")

@@ -27,6 +27,7 @@ class FakeProvider:
 
     def __init__(self) -> None:
         provider = self
+        rsa_key()  # made before two threads ask for it at once, and each would get its own
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:

@@ -1,0 +1,238 @@
+"""Who comes in by a front's pages, and who does not: attacks J1 to J13 of the list, with a provider that may lie."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import parse_qs, quote, urlsplit
+
+import jwt
+import pytest
+
+from fronts.book import Book
+from identities.own_token import mint
+from identities.revoked import revocations
+from tests.fronts.asking import FORM, ORIGIN, Browser, fronts, settings
+from tests.signin.provider import FakeProvider
+from wire.refused_person import FIELD, read
+
+SESSION = "__Host-sekisho"
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[FakeProvider]:
+    with FakeProvider().running() as running:
+        yield running
+
+
+async def begin(browser: Browser, to: str = "/", more: str = "") -> str:
+    answer = await browser.get(f"/_sekisho/begin?to={quote(to, safe='')}{more}")
+    assert answer.status == 303, answer
+    return answer.field("location") or ""
+
+
+async def enter(browser: Browser, provider: FakeProvider, to: str = "/") -> str:
+    """The whole way in; where it leads."""
+    query = provider.authorize(await begin(browser, to))
+    answer = await browser.get(f"/_sekisho/callback?{query}")
+    assert answer.status == 303, answer
+    return answer.field("location") or ""
+
+
+async def test_a_person_comes_in_with_a_cookie_that_no_script_reads_and_no_other_host_sets(
+    tmp_path: Path, provider: FakeProvider
+) -> None:
+    provider.reset()
+    async with fronts(settings(tmp_path, provider.url)) as ann:
+        location = await begin(ann, "/me?a=b")
+        asked = parse_qs(urlsplit(location).query)
+        answer = await ann.get(f"/_sekisho/callback?{provider.authorize(location)}")
+        page = await ann.get("/me")
+
+    assert asked["redirect_uri"] == [f"{ORIGIN}/_sekisho/callback"]
+    assert asked["code_challenge_method"] == ["S256"]
+    assert (answer.status, answer.field("location")) == (303, "/me?a=b")
+    (cookie,) = [value for name, value in answer.fields if name == "set-cookie"]
+    assert cookie.startswith(f"{SESSION}=ey")
+    assert set(cookie.split("; ")[1:]) == {"Path=/", "HttpOnly", "SameSite=Lax", "Secure", "Max-Age=28800"}
+    assert page.status == 200
+    assert "ann@example.com" in page.body
+
+
+@pytest.mark.parametrize(
+    "to", ["//evil", "/\\evil", "https://evil", "/%0d%0aSet-Cookie:a=b", "\t//evil", "javascript:x"]
+)
+async def test_j3_wherever_one_wanted_to_go_one_lands_on_a_page_of_ours(
+    tmp_path: Path, provider: FakeProvider, to: str
+) -> None:
+    provider.reset()
+    async with fronts(settings(tmp_path, provider.url)) as ann:
+        there = await enter(ann, provider, to.replace("%0d%0a", "\r\n"))
+        again = await ann.get(f"/_sekisho/login?to={quote(to.replace('%0d%0a', chr(13) + chr(10)), safe='')}")
+
+    assert (there, again.field("location")) == ("/", "/")
+
+
+async def test_j1_j2_j4_an_answer_that_is_not_of_this_browsers_own_sign_in_lets_nobody_in(
+    tmp_path: Path, provider: FakeProvider
+) -> None:
+    provider.reset()
+    async with fronts(settings(tmp_path, provider.url)) as ann:
+        mallory = Browser(ann.app, ann.data_dir)
+        query = provider.authorize(await begin(ann))
+        for why, browser, asked, status in (
+            ("no state", ann, provider.authorize(await begin(ann), state=None), 400),
+            ("a wrong state", ann, provider.authorize(await begin(ann), state="x"), 400),
+            ("state twice", ann, f"{query}&state=x", 400),
+            ("another browser's", mallory, query, 400),
+            ("another issuer's", ann, provider.authorize(await begin(ann), iss="https://evil.test"), 400),
+            ("it said no", ann, provider.authorize(await begin(ann), code=None, error="access_denied"), 403),
+        ):
+            answer = await browser.get(f"/_sekisho/callback?{asked}")
+            assert (answer.status, SESSION in browser.cookies) == (status, False), why
+            assert answer.field(FIELD) is None, why  # nobody is proven, so nobody is named
+            assert answer.field("location") is None, why
+        first = await ann.get(f"/_sekisho/callback?{query}")
+        ann.cookies.pop(SESSION)
+        replayed = await ann.get(f"/_sekisho/callback?{query}")
+
+    assert (first.status, replayed.status, SESSION in ann.cookies) == (303, 400, False)
+
+
+@pytest.mark.parametrize(
+    ("claims", "code"),
+    [
+        ({"email": "mallory@evil.test"}, "domain_not_allowed"),
+        ({"email": "ann@example.com.evil.test"}, "domain_not_allowed"),
+        ({"email_verified": False}, "email_not_verified"),
+        ({"email_verified": "false"}, "email_not_verified"),
+    ],
+)
+async def test_j13_who_may_not_come_in_sees_a_page_in_their_language_and_is_named_for_the_record(
+    tmp_path: Path, provider: FakeProvider, claims: dict[str, object], code: str
+) -> None:
+    provider.reset()
+    provider.claims = {**provider.claims, **claims}
+    async with fronts(settings(tmp_path, provider.url)) as browser:
+        query = provider.authorize(await begin(browser))
+        answer = await browser.get(f"/_sekisho/callback?{query}", **{"accept-language": "ja,en;q=0.5"})
+
+    told = read(answer.field(FIELD) or "")
+    assert answer.status == 403
+    assert '<html lang="ja">' in answer.body
+    assert 'href="/_sekisho/begin?to=/&amp;another=1"' in answer.body  # a way on, and no loop
+    assert SESSION not in browser.cookies
+    assert told is not None
+    assert told.code == code
+    assert str(provider.claims["email"]) in told.reason
+
+
+async def test_a_session_that_was_there_before_ends_when_one_signs_in(tmp_path: Path, provider: FakeProvider) -> None:
+    provider.reset()
+    async with fronts(settings(tmp_path, provider.url)) as ann:
+        await enter(ann, provider)
+        before = ann.cookies[SESSION]
+        await enter(ann, provider)
+        after = ann.cookies[SESSION]
+
+    number = jwt.decode(before, options={"verify_signature": False})["jti"]
+    assert before != after
+    assert [(one.kind, one.value) for one in revocations(tmp_path)] == [("token", number)]
+
+
+async def test_j7_a_session_that_was_signed_out_proves_nothing_any_more_here_or_on_every_device_and_front(
+    tmp_path: Path,
+) -> None:
+    async with fronts(settings(tmp_path)) as ann:
+        ann.sign_in("ann@example.com")
+        alone = replace(ann, cookies={}).sign_in("ann@example.com")
+        talk = replace(ann, host="talk.example.com", cookies={}).sign_in("ann@example.com", "https://talk.example.com")
+        bob = replace(ann, cookies={}).sign_in("bob@example.com")
+        for browser, email in ((ann, "ann@example.com"), (talk, "ann@example.com"), (bob, "bob@example.com")):
+            said = jwt.decode(browser.cookies[SESSION], options={"verify_signature": False})
+            _book(ann).begin_session(said["jti"], email, ORIGIN, said["exp"], "a browser")
+        stolen = [replace(one, cookies=dict(one.cookies)) for one in (ann, alone)]
+        answer = await alone.post("/_sekisho/logout", {})
+        assert (answer.status, SESSION in alone.cookies) == (200, False)
+        assert len(revocations(tmp_path)) == 1
+        await ann.post("/_sekisho/logout?everywhere=1", {})
+        for browser in (*stolen, talk):
+            await _until_out(browser)
+        assert (await bob.get("/me")).status == 200
+
+
+def _book(browser: Browser) -> Book:
+    return Book(browser.data_dir)
+
+
+async def _until_out(browser: Browser) -> None:
+    began = time.monotonic()
+    while (await browser.get("/me")).status == 200:
+        assert time.monotonic() - began < 4
+        await asyncio.sleep(0.1)
+
+
+async def test_j5_j9_j12_nothing_but_ones_own_session_at_this_front_opens_a_page(tmp_path: Path) -> None:
+    async with fronts(settings(tmp_path)) as ann:
+        good = ann.sign_in("ann@example.com").cookies[SESSION]
+        for why, cookies, host, status in (
+            ("nothing", {}, None, 303),
+            ("a session of another front", {SESSION: good}, "talk.example.com", 303),
+            ("a Bearer", {SESSION: mint(tmp_path, email="ann@example.com", days=0.3)}, None, 303),
+            ("a cookie that a sibling could set", {"sekisho-front": good}, None, 303),
+            ("tampered with", {SESSION: good[:-4] + "AAAA"}, None, 303),
+            ("oversized", {SESSION: "ey" + "a" * 5000 + ".b.c"}, None, 303),
+            ("another host", {SESSION: good}, "evil.test", 421),
+            ("another port of the host", {SESSION: good}, "chat.example.com:81", 421),
+        ):
+            answer = await replace(ann, cookies=cookies, host=host or ann.host).get("/me")
+            assert answer.status == status, why
+            assert "ann@example.com" not in answer.body, why
+        two = await ann.get("/me", cookie=f"{SESSION}={good}; {SESSION}={good}")
+        script = await ann.ask("GET", "/me", b"", {"accept": "application/json", "cookie": "a=b"})
+
+    assert two.status == 303  # nobody can say which is ours
+    assert (script.status, script.field("location")) == (401, None)
+
+
+_FORMS = ["/_sekisho/logout", "/me/tokens", "/me/tokens/end", "/_sekisho/device"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {**FORM, "origin": "https://evil.test"},
+        {**FORM, "origin": "null"},
+        {**FORM, "origin": "https://chat.example.com.evil.test"},
+        {**FORM, "sec-fetch-site": "cross-site"},
+        {**FORM, "sec-fetch-site": "same-site"},
+        {"content-type": "text/plain"},
+    ],
+)
+async def test_j6_a_form_of_another_site_does_nothing(tmp_path: Path, fields: dict[str, str]) -> None:
+    async with fronts(settings(tmp_path)) as ann:
+        ann.sign_in("ann@example.com")
+        for path in _FORMS:
+            answer = await ann.post(path, {"name": "a", "days": "1", "user_code": "x", "number": "x"}, fields)
+            assert answer.status == 403, path
+        assert revocations(tmp_path) == ()
+        assert _book(ann).tokens_of("ann@example.com") == []
+        for path in _FORMS:
+            if path != "/_sekisho/device":
+                assert (await ann.get(path)).status == 405, path  # no side effect of a GET
+
+
+async def test_j11_every_page_says_what_browsers_may_do_with_it(tmp_path: Path) -> None:
+    async with fronts(settings(tmp_path)) as ann:
+        pages = [await ann.get("/_sekisho/login"), await ann.get("/nowhere"), await ann.get("/me")]
+        ann.sign_in("ann@example.com")
+        pages += [await ann.get("/me"), await ann.get("/nowhere"), await ann.get("/_sekisho/device")]
+
+    for page in pages:
+        policy = page.field("content-security-policy") or ""
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert page.field("x-content-type-options") == "nosniff"
+        assert page.field("cache-control") == "no-store"
