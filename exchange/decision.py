@@ -108,6 +108,9 @@ CODES: dict[str, Code] = {
         503, _OURS, "The checkpoint's own key for the provider cannot be had at the moment.", retry=True, retry_after=5
     ),
     "upstream_unreachable": Code(502, _OURS, "The checkpoint could not reach the provider.", retry=True),
+    "upstream_proxy_failed": Code(
+        502, _OURS, "The proxy between the checkpoint and the provider did not let it through.", retry=True
+    ),
     "upstream_timeout": Code(504, _OURS, "The provider did not answer in time.", retry=True),
 }
 """Every code a caller can be told. Stable: programs rely on them (docs/codes.md is made from this table)."""

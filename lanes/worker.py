@@ -109,6 +109,7 @@ def _express(settings: Settings, door: Door) -> Lane:
         if provider.ca_file is not None
     }
     public = verifying()
+    proxy = settings.upstream_proxy.resolved() if settings.upstream_proxy is not None else None
     return Lane(
         door,
         Limits(
@@ -125,6 +126,8 @@ def _express(settings: Settings, door: Door) -> Lane:
         ),
         upstream_tls=lambda host, port: authorities.get((host, port), public),
         listener_tls=lambda host, port: certificates.get((host, port)),
+        upstream_proxy=proxy,
+        upstream_proxy_tls=_trusting(proxy.ca_file) if proxy is not None and proxy.ca_file is not None else None,
     )
 
 

@@ -1,1 +1,1 @@
-"""How something small is asked of a web server that may be hostile, slow or broken."""
+"""How connections of our own leave, and how something small is asked of a web server that may be hostile or slow."""

@@ -7,7 +7,8 @@ from settings.schema import Settings
 
 
 def certificate_problems(settings: Settings) -> list[str]:
-    """What keeps a listener's certificate or a provider's authority from being used, each by its path. Reads them."""
+    """What keeps a listener's certificate, or the authority of a provider or of the proxy, from being used, each by its
+    path. Reads them."""
     problems = []
     for i, listener in enumerate(settings.listen):
         if listener.tls is not None:
@@ -20,9 +21,12 @@ def certificate_problems(settings: Settings) -> list[str]:
                 why = f"{cert} and {key} are no certificate with its key ({_said(cannot)})"
             if why is not None:
                 problems.append(f"listen[{i}].tls cannot be used: {why}")
-    for name, provider in settings.providers.items():
-        if provider.ca_file is not None and (why := _unread(provider.ca_file) or _no_authority(provider.ca_file)):
-            problems.append(f"providers.{name}.ca_file names {provider.ca_file}, which cannot be used: {why}")
+    authorities = {f"providers.{name}": provider.ca_file for name, provider in settings.providers.items()}
+    if settings.upstream_proxy is not None:
+        authorities["upstream_proxy"] = settings.upstream_proxy.ca_file
+    for path, file in authorities.items():
+        if file is not None and (why := _unread(file) or _no_authority(file)):
+            problems.append(f"{path}.ca_file names {file}, which cannot be used: {why}")
     return problems
 
 

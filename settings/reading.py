@@ -76,6 +76,9 @@ def parse_settings(text: str, *, source: str = "settings", secrets: bool = True)
 def lacking(settings: Settings) -> list[str]:
     """What is named but cannot be had on this machine (secrets that cannot be read), each by its path."""
     said = [f"providers.{name}.{why}" for name, provider in settings.providers.items() for why in provider.problems()]
+    proxy = settings.upstream_proxy
+    if proxy is not None and proxy.password is not None and (why := proxy.password.problem()):
+        said.append(f"upstream_proxy.password {why}")
     for i, issuer in enumerate(settings.identity.issuers):
         said += [
             f"identity.issuers[{i}].{name} {why}"

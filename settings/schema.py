@@ -18,6 +18,7 @@ from settings.sealing import Seal
 from settings.sign_in import NAME as SIGN_IN
 from settings.sign_in import SignInSettings
 from settings.units import Duration, Share, Size
+from settings.upstream_proxy import UpstreamProxySettings
 
 Profile = Literal["local", "gateway"]
 Dialect = Literal["openai", "azure", "anthropic", "gemini", "bedrock", "ollama", "cohere"]
@@ -324,6 +325,7 @@ class Settings(_Section):
     drain_s: Annotated[float, Field(ge=0)] = 10.0
     providers: dict[str, Provider] = Field(default=_DEFAULT_PROVIDERS, validate_default=True, min_length=1)
     hosts: Hosts = Hosts()
+    upstream_proxy: UpstreamProxySettings | None = None
     identity: Identity = Identity()
     policies: Policies = Policies()
     storage: Storage = Storage()

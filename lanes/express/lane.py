@@ -13,6 +13,7 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.master import Master
 
 from lanes import pinned
+from lanes.dialing import Dialer
 from lanes.express.caller import Caller
 from lanes.express.door import Door, answer_for
 from lanes.express.hooks import Hook, Hooks, Ran, fire
@@ -25,6 +26,7 @@ from lanes.express.tls import verifying
 from lanes.express.upstream import Upstream
 from lanes.websocket.relay import Relay
 from lanes.websocket.session import Session
+from outbound.upstream_proxy import UpstreamProxy
 
 if TYPE_CHECKING:
     from lanes.express.mode import ExpressMode
@@ -41,6 +43,7 @@ class Lane:
     `upstream_tls(host, port)` gives the context for an https upstream; the default verifies against the system's CAs
     and takes up sessions again. A request is read whole before it goes on (`flow.request.stream` is not honoured): what
     decides on it must have seen it. `listener_tls(host, port)` gives a listener's context, None for plain HTTP.
+    `upstream_proxy`: what is no exemption of its goes through it; `upstream_proxy_tls` verifies an https one.
     """
 
     name = "express_lane"
@@ -52,9 +55,12 @@ class Lane:
         *,
         upstream_tls: ContextFor | None = None,
         listener_tls: ListenerContextFor | None = None,
+        upstream_proxy: UpstreamProxy | None = None,
+        upstream_proxy_tls: ssl.SSLContext | None = None,
     ) -> None:
         pinned.install()
         self.limits = limits or Limits()
+        self.dial = Dialer(self.limits.happy_eyeballs_seconds, upstream_proxy, upstream_proxy_tls)
         self.bodies = Held()
         self.hooks = Hooks()
         self.pool = Pool(self)

@@ -10,10 +10,11 @@ from mitmproxy.connection import ConnectionState, Server
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from lanes import pinned
-from lanes.express.dial import dial, dial_local
+from lanes.express.dial import dial_local
 from lanes.express.hooks import fire
 from lanes.express.tls import ResumingContext, UnreadableCertificate, describe
 from lanes.express.upstream import Destination, Upstream
+from outbound.upstream_proxy import UpstreamProxyFailed
 from settings.fronts import LOCAL
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Pool:
             passage.refuse("checkpoint_error")
             return
         if server.error is not None or server.via is not None:
-            why = server.error or "upstream proxies are not supported here"
+            why = server.error or "the proxy is named in the settings, as upstream_proxy"
             await self._failed(passage, data, f"Upstream unreachable: {why}", "upstream_unreachable")
             return
         assert server.address is not None
@@ -90,6 +91,8 @@ class Pool:
         try:
             async with asyncio.timeout(lane.limits.connect_seconds):
                 upstream = await self._open(destination, server, passage)
+        except UpstreamProxyFailed as failed:
+            await self._failed(passage, data, f"Upstream unreachable: {failed}", "upstream_proxy_failed")
         except TimeoutError:
             await self._failed(passage, data, "Upstream timed out: no connection", "upstream_timeout")
         except (
@@ -108,7 +111,7 @@ class Pool:
         context: ssl.SSLContext | None = lane.upstream_tls(host, port) if scheme == b"https" else None
         server.timestamp_start = lane.wall()
         local = scheme == LOCAL
-        opened = await (dial_local(host) if local else dial(host, port, lane.limits.happy_eyeballs_seconds))
+        opened = await (dial_local(host) if local else lane.dial(host, port))
 
         def made() -> Upstream:
             return Upstream(lane, destination, server, passage.caller.conn)

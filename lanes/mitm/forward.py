@@ -16,6 +16,7 @@ from lanes.mitm.knock import Gone, HeadKnock
 from lanes.mitm.roads import BACKLOG, Roads, address, alert, sentence, shown
 from lanes.mitm.tunnels import Tunnel
 from lanes.mitm.ways import split_authority
+from outbound.upstream_proxy import UpstreamProxyFailed
 
 _ESTABLISHED: Final = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
@@ -110,7 +111,8 @@ class ForwardInstance(mode_servers.AsyncioServerInstance[ForwardMode]):
             return
         except OSError as failed:  # TimeoutError is one
             roads.tunnels.unread(tunnel, "unreachable", detail=sentence(failed))
-            await roads.turn_away(knock, roads.keeper.refusal("upstream_unreachable"))
+            code = "upstream_proxy_failed" if isinstance(failed, UpstreamProxyFailed) else "upstream_unreachable"
+            await roads.turn_away(knock, roads.keeper.refusal(code))
             return
         try:
             name, detail = await self._named(knock, tunnel)

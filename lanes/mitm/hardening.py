@@ -17,8 +17,9 @@ ProviderConnection Heads are read leniently and without bounds, interim replies 
                    code.
                    It could go with: a strict reader, and those fixed.
 CheckpointHandler  Nothing stops a caller who sends ahead while a hook waits; no deadline on connecting; half-closing
-                   TLS raises; a reset looks like an end. It could go with: back-pressure from layers, a connect
-                   timeout, an event that says how a connection ended.
+                   TLS raises; a reset looks like an end; upstreams are dialled at one address, and straight. It could
+                   go with: back-pressure from layers, a connect timeout, an event that says how a connection ended, a
+                   dialler that one may bring.
 CheckpointTop      `NextLayer` guesses the protocol from the first bytes, with raw TCP among the guesses. It could go
                    with: a reverse mode that is HTTP and nothing else.
 """
@@ -34,11 +35,12 @@ from typing import Any, Final
 
 from h11._receivebuffer import ReceiveBuffer
 from mitmproxy import connection, flow, http
-from mitmproxy.proxy import commands, events, layer, mode_servers
+from mitmproxy.proxy import commands, events, layer, mode_servers, server_hooks
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers.http import _base, _events, _hooks, _http1
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
+from mitmproxy.proxy.server import ConnectionIO
 
 from lanes import pinned
 from lanes.express.bodies import UntilClose, Walk, walk_for
@@ -54,6 +56,7 @@ from lanes.mitm.switched import Carriage, Switch, Switched
 from lanes.mitm.ways import Way
 from lanes.websocket.session import Observed, Session
 from lanes.websocket.upgrade import request_id_of, upgrade_message
+from outbound.upstream_proxy import PROXY_SAYS
 from wire.websocket.handshake import fault_of_reply
 
 log = logging.getLogger(__name__)
@@ -470,8 +473,9 @@ class CheckpointStream(http_layers.HttpStream):
             yield from super().handle_protocol_error(event)
             return
         # Before `error`: the door still knows which API was called, and what its refusals look like.
-        late = event.message.startswith("Upstream timed out")
-        self._keeper.refuse(self.flow, "upstream_timeout" if late else "upstream_unreachable")
+        late, proxy = event.message.startswith("Upstream timed out"), event.message.startswith(PROXY_SAYS)
+        code = "upstream_timeout" if late else "upstream_proxy_failed" if proxy else "upstream_unreachable"
+        self._keeper.refuse(self.flow, code)
         self.flow.error = flow.Error(event.message)
         self.client_state = self.server_state = self.state_errored
         yield _hooks.HttpErrorHook(self.flow)
@@ -732,9 +736,45 @@ class CheckpointHandler(mode_servers.ProxyConnectionHandler):
         await super().handle_connection(connection)
 
     async def open_connection(self, command: commands.OpenConnection) -> None:
-        """Refused before the hook is asked: one that fails, too, opens nothing. MitmLane's takes the refusal away."""
-        command.connection.error = NOT_ASKED_FOR
-        await super().open_connection(command)
+        """Refused before the hook is asked: one that fails, too, opens nothing. MitmLane's takes the refusal away.
+
+        As mitmproxy's, but for who dials: every address of a name in turn, or the company's proxy.
+        """
+        server = command.connection
+        server.error = NOT_ASKED_FOR
+        data = server_hooks.ServerConnectionHookData(client=self.client, server=server)
+        await self.handle_hook(server_hooks.ServerConnectHook(data))
+        if server.error or not server.address:
+            await self._not_opened(command, data, f"Connection killed: {server.error or 'it has no address'}")
+            return
+        async with self.max_conns[server.address]:
+            try:
+                server.timestamp_start = time.time()
+                reader, writer = await asyncio.open_connection(sock=await self._keeper.dial(*server.address[:2]))
+            except (OSError, ValueError, asyncio.CancelledError) as failed:  # UnicodeError: a host's name
+                server.error = str(failed) or "connection cancelled"
+                await self._not_opened(command, data, server.error)
+                if isinstance(failed, asyncio.CancelledError):
+                    raise
+                return
+            server.timestamp_tcp_setup = time.time()
+            server.state = connection.ConnectionState.OPEN
+            server.peername = writer.get_extra_info("peername") or server.address
+            server.sockname = writer.get_extra_info("sockname") or None
+            self.transports[server] = ConnectionIO(handler=asyncio.current_task(), reader=reader, writer=writer)
+            await self.handle_hook(server_hooks.ServerConnectedHook(data))
+            await self.server_event(events.OpenConnectionCompleted(command, None))
+            try:
+                await self.handle_connection(server)
+            finally:
+                server.timestamp_end = time.time()
+                await self.handle_hook(server_hooks.ServerDisconnectedHook(data))
+
+    async def _not_opened(
+        self, command: commands.OpenConnection, data: server_hooks.ServerConnectionHookData, why: str
+    ) -> None:
+        await self.handle_hook(server_hooks.ServerConnectErrorHook(data))
+        await self.server_event(events.OpenConnectionCompleted(command, why))
 
     async def server_event(self, event: events.Event) -> None:
         if isinstance(event, events.ConnectionClosed):

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from mitmproxy import http
 
+from lanes.dialing import Dialer
 from lanes.express.limits import Limits
 from lanes.express.request_body import Held
 from lanes.websocket.relay import Relay
@@ -17,6 +18,7 @@ class Keeper(Protocol):
     limits: Limits
     bodies: Held
     draining: bool
+    dial: Dialer
     now: Callable[[], float]
     """Monotonic seconds."""
 

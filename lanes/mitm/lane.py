@@ -13,7 +13,7 @@ from lanes.mitm.hardening import NOT_ASKED_FOR, CheckpointHandler
 from lanes.mitm.keeper import Keeper
 from lanes.mitm.knock import Knock
 from lanes.mitm.options import FIXED
-from lanes.mitm.passing import Passing
+from lanes.passing import Passing
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,6 @@ class MitmLane:
         self._handlers: set[CheckpointHandler] = set()
         self._passing: set[Passing] = set()
         self.knocks: set[Knock] = set()
-        self.our_ends: set[tuple[str, int]] = set()  # of connections that pass: one that comes from there is a loop
         self._ticker: asyncio.TimerHandle | None = None
 
     # -- the second line --------------------------------------------------------------------------------------------

@@ -13,7 +13,6 @@ from mitmproxy.proxy import mode_servers, mode_specs
 
 from certificates.authority import UnusableAuthority
 from certificates.folder import AuthorityFolder
-from lanes.express.dial import dial
 from lanes.express.lane import Lane
 from lanes.express.tls import UnreadableCertificate, describe
 from lanes.express.writing import whole_message
@@ -23,9 +22,9 @@ from lanes.mitm.hello import UNRECOGNIZED_NAME
 from lanes.mitm.knock import Gone, Knock
 from lanes.mitm.lane import MitmLane, mitm_lane
 from lanes.mitm.leaves import Leaves
-from lanes.mitm.passing import Passing
 from lanes.mitm.tunnels import NAME, Tunnel, Tunnels
 from lanes.mitm.ways import Way
+from lanes.passing import Passing
 
 log = logging.getLogger(__name__)
 
@@ -152,24 +151,23 @@ class Roads:
 
     # -- let pass -----------------------------------------------------------------------------------------------------
 
-    async def dial(self, host: str, port: int) -> Any:
-        """A socket to where a caller wants to go. Raises AddressRefused, OSError."""
-        limits = self.keeper.limits
-        async with asyncio.timeout(limits.connect_seconds):
-            return await dial(host, port, limits.happy_eyeballs_seconds, self.tunnels.may_reach)
+    async def dial(self, host: str, port: int, *, at: str | None = None) -> Any:
+        """A socket to where a caller wants to go. Raises as Dialer."""
+        async with asyncio.timeout(self.keeper.limits.connect_seconds):
+            return await self.keeper.dial(host, port, self.tunnels.may_reach, at=at)
 
     async def let_pass(self, knock: Knock, tunnel: Tunnel, to: Any, name: str | None, detail: str | None) -> None:
         """Carry on both ways until both are over. `to` is the connected socket; it is closed whatever happens."""
         tunnels = self.tunnels
         here = to.getsockname()[:2]
-        self.lane.our_ends.add(here)
+        self.keeper.dial.our_ends.add(here)
         try:
             passing = Passing(self.keeper.now(), lambda sent, got: tunnels.ended(tunnel, sent, got))
             passing.caller.transport = knock.transport
             await asyncio.get_running_loop().create_connection(lambda: passing.host, sock=to)
         except BaseException:
             to.close()
-            self.lane.our_ends.discard(here)
+            self.keeper.dial.our_ends.discard(here)
             raise
         tunnels.unread(tunnel, "passed" if tunnel.becomes == "pass" else "noted", name=name, detail=detail)
         self.lane.knocks.discard(knock)
@@ -179,7 +177,7 @@ class Roads:
             except Gone:
                 passing.cut()
             await passing.over
-        self.lane.our_ends.discard(here)
+        self.keeper.dial.our_ends.discard(here)
 
 
 class Streams(asyncio.StreamReaderProtocol):

@@ -64,7 +64,7 @@ class DivertedInstance(mode_servers.AsyncioServerInstance[DivertedMode]):
 
     async def _serve(self, knock: HelloKnock, hello: Hello | None) -> None:
         roads = self._roads
-        if address(knock, "peername") in roads.lane.our_ends:
+        if address(knock, "peername") in roads.keeper.dial.our_ends:
             log.error("A connection of our own came back to us. Exempt this machine's own from what is diverted.")
             knock.transport.abort()
             return
@@ -96,7 +96,8 @@ class DivertedInstance(mode_servers.AsyncioServerInstance[DivertedMode]):
     ) -> None:
         roads = self._roads
         try:
-            opened = await roads.dial(*to)
+            # A company's proxy knows hosts by name, and refuses addresses.
+            opened = await roads.dial(name or to[0], to[1], at=to[0])
         except AddressRefused as refused:
             roads.tunnels.unread(tunnel, "blocked", name=name, detail=str(refused))
             knock.transport.abort()

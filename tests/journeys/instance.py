@@ -164,7 +164,7 @@ class Instance:
         found: list[dict[str, Any]] = []
 
         def enough() -> bool:
-            if self._stored() < count:
+            if self.stored() < count:
                 return False  # an export takes a second of a processor, and would only say so
             found[:] = self.records()
             return len(found) >= count
@@ -172,7 +172,8 @@ class Instance:
         self.wait_until(enough, within)
         return found
 
-    def _stored(self) -> int:
+    def stored(self) -> int:
+        """How many exchanges are on record now."""
         try:
             with contextlib.closing(sqlite3.connect(f"file:{self.data_dir / 'audit.db'}?mode=ro", uri=True)) as record:
                 return int(record.execute("SELECT count(*) FROM exchange").fetchone()[0])

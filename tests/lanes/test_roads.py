@@ -3,7 +3,8 @@
 import asyncio
 from typing import Any
 
-from lanes.mitm.lane import MitmLane
+from lanes.express.door import OpenDoor
+from lanes.express.lane import Lane
 from lanes.mitm.transparent import DivertedInstance, DivertedMode
 
 
@@ -23,15 +24,12 @@ class _Knock:
 
 
 async def test_a_connection_of_our_own_that_comes_back_is_ended_and_not_passed_on() -> None:
-    class Keeper:
-        pass
-
     instance = DivertedInstance(DivertedMode.parse("diverted@0.0.0.0:3129"), None)
 
     class Roads:
-        lane = MitmLane(Keeper())  # type: ignore[arg-type]
+        keeper = Lane(OpenDoor())
 
-    Roads.lane.our_ends.add(("10.0.0.1", 40000))
+    Roads.keeper.dial.our_ends.add(("10.0.0.1", 40000))
     instance._roads = Roads()  # type: ignore[assignment]
     knock = _Knock(("10.0.0.1", 40000))
     await asyncio.wait_for(instance._serve(knock, None), 5)  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ import hashlib
 import os
 from collections.abc import Callable
 
-from lanes.mitm.passing import Passing
+from lanes.passing import Passing
 
 type Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
