@@ -15,6 +15,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from fronts.book import Book
+from fronts.chat import Chat
 from fronts.desk import Desk
 from fronts.device import Devices
 from fronts.guard import Guard
@@ -51,7 +52,8 @@ def fronts_app(settings: Settings, sign_in: SignIn, ready: Callable[[], None]) -
     house = House(settings, Book(settings.data_dir), templates())
     desk, said = Desk(house, sign_in), _Said(house)
     tokens = Tokens(settings, house.book)
-    me, devices = Me(house, tokens, Mine(settings)), Devices(house, tokens)
+    mine = Mine(settings)
+    me, devices, chat = Me(house, tokens, mine), Devices(house, tokens), Chat(house, mine)
 
     @asynccontextmanager
     async def running(_: Starlette) -> AsyncIterator[None]:
@@ -80,6 +82,9 @@ def fronts_app(settings: Settings, sign_in: SignIn, ready: Callable[[], None]) -
             Route("/me/tokens", me.make, methods=["POST"]),
             Route("/me/tokens/end", me.end, methods=["POST"]),
             Route("/me/exchanges/{id}", me.exchange),
+            Route("/chat", chat.page),
+            Route("/chat/history", chat.history),
+            Route("/chat/history/{id}", chat.earlier),
             Mount("/_sekisho/static", StaticFiles(directory=_STATIC)),
         ],
         middleware=[Middleware(Guard, fronts=settings.fronts, sessions=sessions, refused=said.refused)],

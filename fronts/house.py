@@ -51,7 +51,7 @@ class House:
                 "languages": LANGUAGES,
                 "visitor": getattr(request.state, "visitor", None),
                 "notice": getattr(self.settings.fronts_notice, language),
-                "here": request.url.path,
+                "chat_ui": getattr(getattr(request.state, "front", None), "upstream", None) is not None,
                 **shown,
             }
         )

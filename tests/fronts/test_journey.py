@@ -107,7 +107,7 @@ def test_a_token_that_a_person_makes_passes_for_what_it_is_for_until_they_end_it
         token = page.locator("#token").inner_text()
         statuses = [_call(town, token, model) for model in ("gpt-4o-mini", "gpt-4o")]
         page.get_by_role("button", name="Revoke", exact=True).click()
-        page.wait_for_function("document.body.textContent.includes('revoked')")
+        page.get_by_text("revoked", exact=True).wait_for()
     town.instance.wait_until(lambda: _call(town, token, "gpt-4o-mini") == (401, "invalid_token"), 4)
 
     assert statuses == [(200, None), (403, "model_not_allowed")]
@@ -122,3 +122,56 @@ def _call(town: Town, token: str, model: str) -> tuple[int, str | None]:
         headers={"authorization": f"Bearer {token}"},
     )
     return answer.status_code, answer.json().get("error", {}).get("code")
+
+
+MARKDOWN = [
+    "# 見出し\n\n**太字**と`code`。<img src=x onerror=alert(1)>\n\n", "- 一つ\n- [二つ](https://example.com/)\n\n",
+    "```python\nprint('<b>')\n```\n", "[罠](javascript:alert(1))",
+]  # fmt: skip
+
+
+def test_our_own_chat_page_streams_lays_out_markdown_stops_and_knows_ones_own_history(
+    town: Town, page_of: "Callable[..., Page]"
+) -> None:
+    town.provider.answer = streamed(MARKDOWN, pause=0.1)
+    page = page_of(PHONE, "ja")
+    page.goto(town.url + "/chat")
+    sign_in(page, "ann")
+    with no_errors(page):
+        assert page.locator("#model option").all_inner_texts() == ["gpt-4o", "gpt-4o-mini"]
+        page.locator("#words").fill("箇条書きで教えて")
+        page.locator("#words").press("Enter")
+        page.locator(".assistant strong").wait_for()  # while the rest is still to come
+        assert (page.locator("#stop").is_visible(), page.locator("#send").is_visible()) == (True, False)
+        page.locator(".assistant", has_text="罠").wait_for()
+        page.locator("#send").wait_for()
+        assert page.locator(".assistant h3").inner_text() == "見出し"
+        assert page.locator(".assistant li").count() == 2
+        assert page.locator(".assistant pre code").inner_text() == "print('<b>')"
+        assert page.locator(".assistant img, .assistant a[href^=javascript]").count() == 0
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+        town.provider.answer = streamed(["長い", "話", "が", "続く"], pause=0.5)
+        page.locator("#words").fill("やめて")
+        page.locator("#send").click()
+        page.locator(".assistant", has_text="長い").wait_for()
+        page.locator("#stop").click()
+        page.locator("#send").wait_for()
+    stopped = town.record_of(lambda r: "やめて" in str(r["request"]))
+    assert stopped["end_state"] == "client_gone"
+    assert [m["role"] for m in stopped["request"]["messages"]] == ["user", "assistant", "user"]
+
+    other = page_of(DESKTOP, "en")
+    other.goto(town.url + "/chat")
+    sign_in(other, "ann")
+    other.locator("#history summary").click()
+    other.locator("#chats button", has_text="箇条書きで教えて").first.click()
+    other.locator(".assistant h3", has_text="見出し").wait_for()
+    assert other.locator(".user").first.inner_text() == "箇条書きで教えて"
+
+    bob = page_of(DESKTOP, "en")
+    bob.goto(town.url + "/chat")
+    sign_in(bob, "bob")
+    assert bob.evaluate("fetch('/chat/history').then((answer) => answer.json())") == []
+    theirs = f"fetch('/chat/history/{stopped['id']}').then((answer) => answer.status)"
+    assert (other.evaluate(theirs), bob.evaluate(theirs)) == (200, 404)

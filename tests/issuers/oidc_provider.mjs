@@ -7,6 +7,7 @@ import { Provider } from 'oidc-provider';
 
 const people = {
   ann: { email: 'ann@example.com', email_verified: true },
+  bob: { email: 'bob@example.com', email_verified: true },
   mallory: { email: 'mallory@evil.test', email_verified: true },
   eve: { email: 'eve@example.com', email_verified: false },
 };
