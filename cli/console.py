@@ -20,6 +20,7 @@ def console(
     """
     from cli.roles import set_up_log
     from console.running import CannotListen, run
+    from identities.private_file import UnusableKey
 
     settings = settings_at(config)
     if port is not None:
@@ -28,5 +29,5 @@ def console(
     set_up_log()
     try:
         run(settings)
-    except CannotListen as cannot:
+    except (CannotListen, UnusableKey, OSError, ValueError) as cannot:
         raise Failed(str(cannot)) from None

@@ -2,31 +2,39 @@
 
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
 from console.access_page import AccessPage
+from console.entrance import Entrance
 from console.exchange import NotFound, OneExchange
 from console.exchanges import Exchanges
-from console.guard import COOKIE, Guard, set_cookie
+from console.guard import COOKIE, Guard, session_cookie, set_cookie, way_of
 from console.house import THEMES, House, session_of, templates
 from console.looking import Looking, ReasonMissing
 from console.orders import Orders, OrdersUnusable
 from console.overview import Overview
+from console.own_page import OwnPage
+from console.roles import Page, all_named
 from console.sessions import Sessions
+from console.signing_in import HOME, SigningIn
 from console.store import OpenStore
 from console.texts import LANGUAGES
 from settings.schema import Settings
+from signin.cookie import cookie_name
+from signin.own_path import own_path
+from signin.relying_party import SignIn
 from storage.access import AccessUnwritable
 from storage.problem import StoreProblem
 from storage.sealing.master import SealProblem
@@ -46,41 +54,59 @@ def console_app(
     who: str,
     invite: Callable[[], None],
     running: Callable[[], bool],
+    sign_in: SignIn | None = None,
 ) -> Starlette:
-    """The application. `who` a one-time key lets in; `invite` makes one known to them. Pages
-    that stay open end when it is no longer `running`."""
-    house = House(settings, open_store, sessions, Looking(settings), templates(), invite, running)
+    """The application. `who` a one-time key lets in on this machine; `invite` makes one known to them. Pages that stay
+    open end when it is no longer `running`. With `sign_in` people come in with their company account."""
+    house = House(settings, open_store, sessions, Looking(settings), templates(), invite, running, sign_in is not None)
     exchanges, one, desk = Exchanges(house), OneExchange(house), _Desk(house, who)
     counted = Overview(house)
-    routes = [
-        Route("/", lambda _: RedirectResponse("/exchanges", 303)),
-        Route("/exchanges", exchanges.page),
-        Route("/exchanges/complete", exchanges.complete),
-        Route("/exchanges/live", exchanges.live),
-        Route("/exchanges/{id}", one.page),
-        Route("/exchanges/{id}/record.json", one.json),
-        Route("/exchanges/{id}/{side:str}", _side(one)),
-        Route("/threads/{id}", one.thread),
-        Route("/overview", counted.page),
-        Route("/refusals", counted.refusals),
-        Route("/people", counted.people),
-        Route("/access", AccessPage(house).page),
+    routes: list[BaseRoute] = [
+        Page("/", lambda _: RedirectResponse(HOME, 303), "somebody"),
+        Page("/exchanges", exchanges.page, "records"),
+        Page("/exchanges/complete", exchanges.complete, "records"),
+        Page("/exchanges/live", exchanges.live, "records"),
+        Page("/exchanges/{id}", one.page, "records"),
+        Page("/exchanges/{id}/record.json", one.json, "content"),
+        Page("/exchanges/{id}/{side:str}", _side(one), "content"),
+        Page("/threads/{id}", one.thread, "content"),
+        Page("/overview", counted.page, "records"),
+        Page("/refusals", counted.refusals, "records"),
+        Page("/people", counted.people, "everybody"),
+        Page("/access", AccessPage(house).page, "looks"),
+        Page("/me", OwnPage(house).page, "somebody"),
         *Orders(house).routes(),
-        Route("/help", desk.help),
-        Route("/reason", desk.ask_reason),
-        Route("/reason", desk.reason, methods=["POST"]),
-        Route("/preferences", desk.preferences, methods=["POST"]),
-        Route("/enter", desk.enter),
-        Route("/leave", desk.leave, methods=["POST"]),
-        Route("/healthz", lambda _: PlainTextResponse("ok\n")),
+        Page("/help", desk.help, "somebody"),
+        Page("/reason", desk.ask_reason, "somebody"),
+        Page("/reason", desk.reason, "somebody", methods=["POST"]),
+        Page("/preferences", desk.preferences, "somebody", methods=["POST"]),
+        Page("/leave", desk.leave, "somebody", methods=["POST"]),
+        Page("/enter", desk.enter, "nobody"),
+        *(SigningIn(house, sign_in, settings.console.origin).routes() if sign_in is not None else ()),
+        Page("/healthz", lambda _: PlainTextResponse("ok\n"), "nobody"),
         Mount("/static", StaticFiles(directory=_STATIC)),
     ]
-    hosts = {"127.0.0.1", "localhost", "::1", settings.console.listen.host}
+    entrance = Entrance(settings.console, signs_in=sign_in is not None)
     return Starlette(
-        routes=routes,
-        middleware=[Middleware(Guard, sessions=sessions, hosts=hosts, refused=desk.refused)],
+        routes=all_named(routes),
+        middleware=[Middleware(Guard, sessions=sessions, entrance=entrance, refused=desk.refused)],
         exception_handlers=desk.handlers(),
+        lifespan=_lifespan(sign_in),
     )
+
+
+def _lifespan(sign_in: SignIn | None) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def running(_: Starlette) -> AsyncIterator[None]:
+        if sign_in is not None:
+            await sign_in.start()
+        try:
+            yield
+        finally:
+            if sign_in is not None:
+                await sign_in.stop()
+
+    return running
 
 
 def _side(one: OneExchange) -> Callable[[Request], Response]:
@@ -101,11 +127,13 @@ class _Desk:
 
     def enter(self, request: Request) -> Response:
         """GET /enter?key=…: a one-time key becomes a session."""
-        session = self._house.sessions.enter(request.query_params.get("key", ""), self._who)
+        way = way_of(request)
+        session = self._house.sessions.enter(request.query_params.get("key", ""), self._who) if way.local else None
         if session is None:
-            return self.refused(request, 401, "This way in was used already, or is too old.")
-        answer = RedirectResponse("/exchanges", 303)
-        set_cookie(answer, COOKIE, session)
+            return self._no_entry(request, "This way in was used already, or is too old.")
+        self._house.sessions.leave(session_cookie(request))
+        answer = RedirectResponse(HOME, 303)
+        set_cookie(answer, cookie_name(COOKIE, secure=way.secure), session, secure=way.secure)
         return answer
 
     async def leave(self, request: Request) -> Response:
@@ -114,7 +142,8 @@ class _Desk:
         self._house.sessions.leave(request.state.session_id, everywhere=everywhere)
         request.state.session = None
         answer = self._house.page(request, "message.html", title="Signed out", said="You are signed out.", remedy=None)
-        answer.delete_cookie(COOKIE, path="/")
+        secure = way_of(request).secure
+        set_cookie(answer, cookie_name(COOKIE, secure=secure), "", secure=secure, life=0)
         return answer
 
     def help(self, request: Request) -> Response:
@@ -123,30 +152,41 @@ class _Desk:
 
     def ask_reason(self, request: Request) -> Response:
         """GET /reason?next=…"""
-        return self._house.page(request, "reason.html", next=_own_page(request.query_params.get("next")))
+        return self._house.page(request, "reason.html", next=own_path(request.query_params.get("next"), HOME))
 
     async def reason(self, request: Request) -> Response:
         """POST /reason: why this person looks, until they leave or say otherwise."""
         given = " ".join(request.state.form.get("reason", "").split())[:_REASON]
         session_of(request).reason = given or None
-        return RedirectResponse(_own_page(request.state.form.get("next")), 303)
+        return RedirectResponse(own_path(request.state.form.get("next"), HOME), 303)
 
     async def preferences(self, request: Request) -> Response:
         """POST /preferences: language and colours."""
         form = request.state.form
-        answer = RedirectResponse(_own_page(form.get("next")), 303)
+        answer = RedirectResponse(own_path(form.get("next"), HOME), 303)
         for name, known in (("lang", LANGUAGES), ("theme", THEMES)):
             if form.get(name) in known:
-                set_cookie(answer, name, form[name], life=_YEAR)
+                set_cookie(answer, name, form[name], secure=way_of(request).secure, life=_YEAR)
         return answer
 
-    def refused(self, request: Request, status: int, said: str) -> HTMLResponse:
+    def refused(self, request: Request, status: int, said: str) -> Response:
         """What the guard answers in place of a page."""
-        remedy = None
         if status == 401:
+            return self._no_entry(request, said)
+        return self._house.page(request, "message.html", status, title="No entry", said=said, remedy=None)
+
+    def _no_entry(self, request: Request, said: str) -> Response:
+        """To the sign-in, where a person asks for a page; else the page that says how one comes in."""
+        way = way_of(request)
+        https = self._house.settings.console.origin.startswith("https://")
+        if self._house.signs_in and _is_navigation(request) and not (way.local and https):
+            here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return RedirectResponse(f"/sign-in?{urlencode({'to': own_path(here, HOME)})}", 303)
+        remedy = None
+        if way.local:
             self._house.invite()
             remedy = "Open the address that stands in the terminal where the console runs. A new one was just printed."
-        return self._house.page(request, "message.html", status, title="No entry", said=said, remedy=remedy)
+        return self._house.page(request, "message.html", 401, title="No entry", said=said, remedy=remedy)
 
     def handlers(self) -> Any:
         """For each problem, the page that says it."""
@@ -170,6 +210,8 @@ class _Desk:
 
     def _http(self, request: Request, why: Exception) -> Response:
         status = why.status_code if isinstance(why, HTTPException) else 500
+        if status == 403:
+            return self._said(request, 403, "Not for your role", "Your role does not show this.")
         said = "There is no such page." if status == 404 else "That cannot be done here."
         return self._said(request, status, "Not here", said)
 
@@ -179,8 +221,7 @@ class _Desk:
         return self._said(request, 500, "A fault", said)
 
 
-def _own_page(given: str | None) -> str:
-    """A path of this console, and of nothing else."""
-    parts = urlsplit(given or "")
-    own = given is not None and given.startswith("/") and not parts.netloc and given[1:2] not in ("/", "\\")
-    return given if own and given and given.isprintable() else "/exchanges"
+def _is_navigation(request: Request) -> bool:
+    """Does a person ask for a page, and not a script for a part of one?"""
+    accepts = "text/html" in request.headers.get("accept", "")
+    return request.method == "GET" and accepts and "hx-request" not in request.headers

@@ -9,6 +9,7 @@ from starlette.responses import HTMLResponse, Response
 from console.curl import curl
 from console.house import House, session_of
 from console.lines import line_of
+from console.roles import may
 from console.turns import PAGE, bubbles
 from console.waterfall import drawing, spans
 from exchange.decision import CODES
@@ -39,12 +40,16 @@ class OneExchange:
 
     def page(self, request: Request) -> HTMLResponse:
         """GET /exchanges/ID?from=N"""
-        record, large = self._record(request.path_params["id"])
         session = session_of(request)
-        self._house.looking.at(session, "show", [record.seq], id=record.id)
+        content = may(session.role, "content")
+        if content:
+            record, large = self._record(request, request.path_params["id"])
+            self._house.looking.at(session, "show", [record.seq], id=record.id)
+        else:
+            record, large = self._head(request, request.path_params["id"]), False
         turns = record.turns()
         first = _first(request, turns)
-        with self._house.store() as store:
+        with self._house.store(request) as store:
             problem = _problem(store.problem_of, record.seq)
             arrivals = store.raw(record.id, "response").arrivals if not large else []
         shown = turns[first : first + PAGE]
@@ -63,14 +68,15 @@ class OneExchange:
             waterfall=drawing(record, arrivals),
             spans=spans(record),
             told=CODES.get(record.decision.code or ""),
-            curl=curl(record, _body(record)),
+            content=content,
+            curl=curl(record, _body(record)) if content else None,
             chain=problem,
         )
 
     def thread(self, request: Request) -> HTMLResponse:
         """GET /threads/ID: the conversation once, with a line where each exchange begins."""
         given = request.path_params["id"]
-        with self._house.store() as store:
+        with self._house.store(request) as store:
             query = Query((Term(Is("thread", _hex(given))),))
             heads = [read_record(each) for each in store.listed(query, _THREAD)]
             if not heads:
@@ -115,9 +121,9 @@ class OneExchange:
     def raw(self, request: Request) -> Response:
         """GET /exchanges/ID/request or /response: the exact bytes, as a file that no browser opens by itself."""
         side = request.path_params["side"]
-        record = self._head(request.path_params["id"])
+        record = self._head(request, request.path_params["id"])
         self._house.looking.at(session_of(request), "show", [record.seq], id=record.id, raw=side)
-        with self._house.store() as store:
+        with self._house.store(request) as store:
             body = store.raw(record.id, side)
         if body.state != "kept" and not body.content:
             raise NotFound("The exact bytes of this exchange are not kept any more.")
@@ -125,26 +131,26 @@ class OneExchange:
 
     def json(self, request: Request) -> Response:
         """GET /exchanges/ID/record.json: the record, as `sekisho show ID --json` prints it."""
-        record = self._head(request.path_params["id"])
+        record = self._head(request, request.path_params["id"])
         self._house.looking.at(session_of(request), "export", [record.seq], id=record.id)
-        with self._house.store() as store:
+        with self._house.store(request) as store:
             return _file(store.find(record.id)[0] + b"\n", f"{record.id}.json")
 
-    def _head(self, given: str) -> ShownRecord:
+    def _head(self, request: Request, given: str) -> ShownRecord:
         """Without its bodies: they may be large."""
         wanted = _hex(given)
-        with self._house.store() as store:
+        with self._house.store(request) as store:
             found = store.head(wanted)
         if found is None:
             raise NotFound("There is no exchange of this id.")
         return read_record(found)
 
-    def _record(self, given: str) -> tuple[ShownRecord, bool]:
+    def _record(self, request: Request, given: str) -> tuple[ShownRecord, bool]:
         """The record; without bodies, and True, where they are too large for a page."""
-        head = self._head(given)
+        head = self._head(request, given)
         if head.request_bytes + head.response_bytes > _WHOLE:
             return head, True
-        with self._house.store() as store:
+        with self._house.store(request) as store:
             found = store.find(head.id)
         return (read_record(found[0]) if found else head), False
 

@@ -11,13 +11,15 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 
 from console.completion import last_word, offers, quoted_if_needed
-from console.guard import COOKIE, cookie_of
+from console.guard import session_cookie
 from console.house import House, session_of
 from console.lines import PREVIEWED, Line, line_of
+from console.roles import may
+from console.sessions import Session
 from console.store import Store
 from storage.problem import StoreProblem
 from storage.query.parsing import QueryProblem, parse
-from storage.query.terms import Is, Query
+from storage.query.terms import Exact, Is, Phrase, Query, Word
 from storage.sqlite.facets import Facets
 from storage.sqlite.selection import unsearchable
 from wire.conversation.record import read_record
@@ -31,13 +33,19 @@ _BURST: Final = 100  # lines sent at once
 _BEAT: Final = 15.0  # seconds of silence, after which a word says that we are still here
 
 
-def read_query(text: str) -> Query:
+def read_query(text: str, session: Session) -> Query:
     """The query of the search box, its times in this machine's zone.
 
     Raises:
-        QueryProblem: it cannot be understood.
+        QueryProblem: it cannot be understood; or it asks for words, and this person is not shown what was said: whether
+            something is found would tell them.
     """
-    return parse(text, datetime.now().astimezone(), local=datetime.astimezone)
+    query = parse(text, datetime.now().astimezone(), local=datetime.astimezone)
+    if not may(session.role, "content"):
+        for term in query.terms:
+            if isinstance(term.condition, Word | Phrase | Exact):
+                raise QueryProblem("Your role shows no content, so no words can be looked for: use user:, model:, …", 1)
+    return query
 
 
 class Exchanges:
@@ -51,10 +59,10 @@ class Exchanges:
         asked = request.query_params.get("q", "")
         before = _number(request.query_params.get("before"))
         try:
-            query = read_query(asked)
+            query = read_query(asked, session_of(request))
         except QueryProblem as problem:
             return self._shown(request, asked, problem=str(problem), position=problem.position, status=400)
-        with self._house.store() as store:
+        with self._house.store(request) as store:
             newest = store.last_seq()
             lines = self._lines(request, store, query, asked, before_seq=before)
             found = self._facets(store, query)
@@ -76,7 +84,7 @@ class Exchanges:
         asked = request.query_params.get("q", "")[:2_000]
         found: Facets | None = None
         if ":" in last_word(asked):
-            with self._house.store() as store:
+            with self._house.store(request) as store:
                 found = store.facets(Query(), _COUNTED)
         return self._house.page(request, "offers.html", offers=offers(asked, found), cut=len(last_word(asked)))
 
@@ -85,7 +93,7 @@ class Exchanges:
         after = _number(request.headers.get("last-event-id")) or _number(request.query_params.get("after")) or 0
         asked = request.query_params.get("q", "")
         try:
-            query = read_query(asked)
+            query = read_query(asked, session_of(request))
         except QueryProblem as problem:
             return PlainTextResponse(str(problem), status_code=400)
         return StreamingResponse(self._events(request, query, asked, after), media_type="text/event-stream")
@@ -93,7 +101,7 @@ class Exchanges:
     async def _events(self, request: Request, query: Query, asked: str, after: int) -> AsyncIterator[str]:
         yield "retry: 2000\n\n"
         leased, spoke = 0.0, time.monotonic()
-        while self._house.running() and self._house.sessions.get(cookie_of(request, COOKIE), touch=False) is session_of(
+        while self._house.running() and self._house.sessions.get(session_cookie(request), touch=False) is session_of(
             request
         ):
             try:
@@ -114,7 +122,7 @@ class Exchanges:
             await sleep(_LOOK)
 
     def _new(self, request: Request, query: Query, after: int) -> tuple[int, list[Line]]:
-        with self._house.store() as store:
+        with self._house.store(request) as store:
             newest = store.last_seq()
             if newest <= after:
                 return min(newest, after), []

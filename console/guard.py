@@ -1,20 +1,20 @@
 """Before any page: is it asked by our name, by somebody who is signed in, and from our own page?"""
 
-import http.cookies
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from console.entrance import Entrance, Way, WrongWay
 from console.headers import protected
 from console.sessions import Sessions
+from signin.cookie import cookie_name, cookie_set, cookie_value
 
 _FORM: Final = 64 << 10  # bytes of a form, at most
-_OPEN: Final = ("/static/", "/enter", "/healthz")
+_OPEN: Final = ("/static/", "/enter", "/healthz", "/sign-in")
 _UNTOUCHED: Final = ("/exchanges/live", "/orders/table")  # a page that reloads itself is nobody's presence
 
 COOKIE: Final = "sekisho-console"
@@ -24,16 +24,12 @@ type Refused = Callable[[Request, int, str], Response]
 
 
 class Guard:
-    """An ASGI layer around all routes.
+    """An ASGI layer around all routes."""
 
-    `hosts`: the names and addresses by which this console may be asked, ports left aside; anything else is a name of
-    somebody else that leads here (DNS rebinding).
-    """
-
-    def __init__(self, app: ASGIApp, sessions: Sessions, hosts: Iterable[str], refused: Refused) -> None:
+    def __init__(self, app: ASGIApp, sessions: Sessions, entrance: Entrance, refused: Refused) -> None:
         self._app = app
         self._sessions = sessions
-        self._hosts = frozenset(hosts)
+        self._entrance = entrance
         self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,7 +41,9 @@ class Guard:
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
                 kept = path.startswith("/static/") and message["status"] == 200
-                message["headers"] = protected(list(message["headers"]), kept=kept)
+                way = scope["state"].get("way")
+                secure = way is not None and way.secure
+                message["headers"] = protected(list(message["headers"]), kept=kept, secure=secure)
             await send(message)
 
         request = Request(scope, receive)
@@ -59,12 +57,14 @@ class Guard:
     async def _refusal(self, request: Request, path: str) -> tuple[int, str] | None:
         state = request.state
         state.session, state.form = None, {}
-        if _host_of(request.headers) not in self._hosts:
-            return 421, "This console is not known by that name."
-        state.session_id = cookie_of(request, COOKIE)
+        try:
+            state.way = self._entrance.way(request)
+        except WrongWay as wrong:
+            return 421, str(wrong)
+        state.session_id = session_cookie(request)
         state.session = self._sessions.get(state.session_id, touch=path not in _UNTOUCHED)
         if path.startswith(_OPEN):
-            return None
+            return None if request.method in ("GET", "HEAD") else (405, "That cannot be done here.")
         if state.session is None:
             return 401, "You are not signed in."
         if request.method not in ("GET", "HEAD"):
@@ -89,20 +89,22 @@ class Guard:
         return None
 
 
+def way_of(request: Request) -> Way:
+    """How this request came; the guard has looked."""
+    way: Way = request.state.way
+    return way
+
+
+def session_cookie(request: Request) -> str | None:
+    """The session that this browser shows, whether there is such a one or not."""
+    return cookie_of(request, cookie_name(COOKIE, secure=way_of(request).secure))
+
+
 def cookie_of(request: Request, name: str) -> str | None:
     """One cookie; None where there is none, or none that can be read."""
-    try:
-        found = http.cookies.SimpleCookie(request.headers.get("cookie", "")).get(name)
-    except http.cookies.CookieError:
-        return None
-    return found.value if found else None
+    return cookie_value(request.headers.get("cookie", ""), name)
 
 
-def set_cookie(response: Response, name: str, value: str, *, life: int | None = None) -> None:
-    """A cookie of this site alone. Without a life it ends with the browser."""
-    response.set_cookie(name, value, max_age=life, path="/", httponly=True, samesite="lax")
-
-
-def _host_of(headers: Headers) -> str:
-    host = headers.get("host", "")
-    return host.rpartition(":")[0].strip("[]") if host.rpartition(":")[2].isdigit() else host.strip("[]")
+def set_cookie(response: Response, name: str, value: str, *, secure: bool, life: int | None = None) -> None:
+    """A cookie of this host alone. Without a life it ends with the browser; with 0 now."""
+    response.headers.append("set-cookie", cookie_set(name, value, secure=secure, life=life))

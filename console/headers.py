@@ -19,9 +19,12 @@ _ALWAYS: Final = {
 }
 
 
-def protected(headers: list[tuple[bytes, bytes]], *, kept: bool) -> list[tuple[bytes, bytes]]:
-    """These headers with ours. `kept`: a file of our own, which the browser may keep."""
+def protected(headers: list[tuple[bytes, bytes]], *, kept: bool, secure: bool) -> list[tuple[bytes, bytes]]:
+    """These headers with ours. `kept`: a file of our own, which the browser may keep. `secure`: this came over https,
+    and may come in no other way from now on (RFC 6797)."""
     ours = {**_ALWAYS, "cache-control": "max-age=3600" if kept else "no-store"}
+    if secure:
+        ours["strict-transport-security"] = "max-age=31536000"
     names = {name.encode() for name in ours}
     return [
         *((name, value) for name, value in headers if name.lower() not in names),

@@ -1,7 +1,7 @@
 """What every page has at hand."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse
 from console.guard import cookie_of
 from console.hidden import marked, one_line
 from console.looking import Looking
+from console.roles import may
 from console.sessions import Session, Sessions
 from console.store import OpenStore, Store
 from console.texts import LANGUAGES, Language, translated
@@ -25,7 +26,7 @@ THEMES: Final = ("auto", "light", "dark")
 @dataclass(frozen=True, slots=True)
 class House:
     """Settings, store, sessions and templates. `invite` makes a new way in, where there is one.
-    `running`: no longer, once this process is about to end."""
+    `running`: no longer, once this process is about to end. `signs_in`: with the company account."""
 
     settings: Settings
     open_store: OpenStore
@@ -34,15 +35,27 @@ class House:
     templates: Environment
     invite: Callable[[], None]
     running: Callable[[], bool]
+    signs_in: bool = False
 
-    @contextmanager
-    def store(self) -> Iterator[Store]:
-        """The store, for one page.
+    def store(self, request: Request) -> AbstractContextManager[Store]:
+        """The store, for one page: for whoever may see their own record only, that.
 
         Raises:
             StoreProblem: it cannot be opened.
         """
-        store = self.open_store()
+        session = session_of(request)
+        if session.role != "self":
+            return self._opened(None)
+        assert session.principal is not None  # role_of gives this role to an address
+        return self._opened(session.principal.email or "")
+
+    def own_store(self, email: str) -> AbstractContextManager[Store]:
+        """The store as if there were nothing but this address's exchanges. Raises as `store`."""
+        return self._opened(email)
+
+    @contextmanager
+    def _opened(self, only: str | None) -> Iterator[Store]:
+        store = self.open_store(only)
         try:
             yield store
         finally:
@@ -55,6 +68,8 @@ class House:
     def fragment(self, request: Request, template: str, /, **shown: Any) -> str:
         """Its HTML."""
         language = language_of(request)
+        session = getattr(request.state, "session", None)
+        role = session.role if session is not None else None
         theme = cookie_of(request, "theme")
         return self.templates.get_template(template).render(
             {
@@ -63,10 +78,13 @@ class House:
                 "languages": LANGUAGES,
                 "theme": theme if theme in THEMES else "auto",
                 "themes": THEMES,
-                "session": getattr(request.state, "session", None),
+                "session": session,
+                "may": lambda need: may(role, need),
+                "signs_in": self.signs_in,
+                "contact": self.settings.console.contact,
                 "here": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
                 "path": request.url.path,
-                "reason_required": self.settings.access.reason == "required",
+                "reason_required": session is not None and self.looking.needs_reason(session),
                 **shown,
             }
         )

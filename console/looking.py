@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
+from starlette.exceptions import HTTPException
+
+from console.roles import may
 from console.sessions import Session
 from settings.schema import Settings
 from storage.access import ranges, write_access
@@ -24,14 +27,21 @@ class Looking:
         self._settings = settings
 
     def may(self, session: Session) -> bool:
-        """Is there a reason, where one is asked for?"""
-        return self._settings.access.reason != "required" or bool(session.reason)
+        """May they see what was said, and is there a reason where one is asked for?"""
+        return may(session.role, "content") and (bool(session.reason) or not self.needs_reason(session))
+
+    def needs_reason(self, session: Session) -> bool:
+        """Of whoever looks at others by their role, always; of people at their own record, never."""
+        if session.role == "self":
+            return False
+        return self._settings.access.reason == "required" or session.principal is not None
 
     def at(self, session: Session, action: str, seqs: Iterable[int], **asked: Any) -> None:
         """Write down that these exchanges are shown now. Returns once the disk has it.
 
         Raises:
             ReasonMissing: a reason is asked for first.
+            HTTPException: 403, their role shows no content.
             AccessUnwritable: it is not written: then nothing may be shown.
         """
         self._write(session, action, ranges(seqs), asked)
@@ -41,6 +51,8 @@ class Looking:
         self._write(session, action, f"{first}-", asked)
 
     def _write(self, session: Session, action: str, exchanges: str, asked: dict[str, Any]) -> None:
+        if not may(session.role, "content"):
+            raise HTTPException(403)
         if not self.may(session):
             raise ReasonMissing
         write_access(

@@ -10,11 +10,11 @@ from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.routing import Route
 
 from console.exchange import NotFound
 from console.house import House, session_of
 from console.looking import actor_of
+from console.roles import Page
 from storage.commands import NEED_TWO, Command, Commands, NotOpen, NotYours, commands_path, is_same_person
 from storage.journal.files import is_held
 from storage.removal.holds import Hold
@@ -40,20 +40,20 @@ class Orders:
     def __init__(self, house: House) -> None:
         self._house = house
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[Page]:
         """Where they are."""
         return [
-            Route("/orders", self.page),
-            Route("/orders", self.ask, methods=["POST"]),
-            Route("/orders/new", self.form),
-            Route(TABLE, self.table),
-            Route("/orders/{id}/approve", self.approve, methods=["POST"]),
-            Route("/orders/{id}/decline", self.decline, methods=["POST"]),
+            Page("/orders", self.page, "orders"),
+            Page("/orders", self.ask, "orders", methods=["POST"]),
+            Page("/orders/new", self.form, "orders"),
+            Page(TABLE, self.table, "orders"),
+            Page("/orders/{id}/approve", self.approve, "orders", methods=["POST"]),
+            Page("/orders/{id}/decline", self.decline, "orders", methods=["POST"]),
         ]
 
     def page(self, request: Request) -> HTMLResponse:
         """GET /orders"""
-        with self._house.store() as store:
+        with self._house.store(request) as store:
             holds = [(hold, _moment(hold.at)) for hold in store.holds()]
         shown = self._listed(request)
         return self._house.page(request, "orders.html", holds=holds, two_people=self._two, alone=self._alone, **shown)
@@ -94,7 +94,7 @@ class Orders:
             return self._form(request, form, "Say why: the reason stays on record.")
         if kind == "erase" and form.get("sure") != "1":
             return self._form(request, form, "Confirm that it cannot be brought back.")
-        self._about(kind, arguments)  # what is not there is said now, not by the recorder later
+        self._about(request, kind, arguments)  # what is not there is said now, not by the recorder later
         with self._commands() as commands:
             commands.ask(kind, arguments, actor=actor_of(session_of(request)), reason=reason, two_people=self._two)
         return RedirectResponse("/orders", 303)
@@ -114,7 +114,7 @@ class Orders:
 
     def _form(self, request: Request, given: dict[str, str], problem: str | None = None) -> HTMLResponse:
         kind, arguments = _named(given)
-        identities, hold = self._about(kind, arguments)
+        identities, hold = self._about(request, kind, arguments)
         return self._house.page(
             request,
             "order.html",
@@ -130,13 +130,13 @@ class Orders:
             problem=problem,
         )
 
-    def _about(self, kind: str, arguments: dict[str, Any]) -> tuple[list[Identity], Hold | None]:
+    def _about(self, request: Request, kind: str, arguments: dict[str, Any]) -> tuple[list[Identity], Hold | None]:
         """Whom it is about, or which hold.
 
         Raises:
             NotFound: there is nobody of that name, or no such hold or conversation.
         """
-        with self._house.store() as store:
+        with self._house.store(request) as store:
             if kind == "release":
                 hold = next((each for each in store.holds() if each.id == arguments["hold"]), None)
                 if hold is None:

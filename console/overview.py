@@ -14,7 +14,7 @@ from console.charts import Series, columns, lines, share
 from console.completion import quoted_if_needed
 from console.exchanges import read_query
 from console.explaining import explained
-from console.house import House
+from console.house import House, session_of
 from storage.query.parsing import QueryProblem
 from storage.query.terms import After, Before, Query, Term
 from storage.sqlite.people import Who
@@ -97,32 +97,32 @@ class Overview:
         return self._counted(request, "people.html", self._people)
 
     def _counted(
-        self, request: Request, template: str, shown: Callable[[Query, "Span"], dict[str, Any]]
+        self, request: Request, template: str, shown: Callable[[Request, Query, "Span"], dict[str, Any]]
     ) -> HTMLResponse:
         asked = request.query_params.get("q", "")
         span = Span.of(request.query_params.get("range", "30d"))
         links = [(name, f"{request.url.path}?{urlencode({'range': name, 'q': asked})}") for name in RANGES]
         common = {"q": asked, "range": span.name, "ranges": links, "problem": None}
         try:
-            query = read_query(asked)
+            query = read_query(asked, session_of(request))
         except QueryProblem as problem:
             return self._house.page(request, template, 400, **common | {"problem": str(problem), "empty": True})
         bounds = (Term(After(span.begin)), Term(Before(span.end)))
-        found = shown(Query((*query.terms, *bounds)), span)
+        found = shown(request, Query((*query.terms, *bounds)), span)
         return self._house.page(request, template, **common, **found)
 
-    def _groups(self, query: Query, span: "Span") -> list[Group]:
-        with self._house.store() as store:
+    def _groups(self, request: Request, query: Query, span: "Span") -> list[Group]:
+        with self._house.store(request) as store:
             return store.summary(query, span.step, span.offset)
 
-    def _overview(self, query: Query, span: "Span") -> dict[str, Any]:
-        groups = self._groups(query, span)
+    def _overview(self, request: Request, query: Query, span: "Span") -> dict[str, Any]:
+        groups = self._groups(request, query, span)
         by_step: dict[int, Sum] = defaultdict(Sum)
         for group in groups:
             by_step[group.step].add(group)
         steps = [by_step.get(step, Sum()) for step in span.steps()]
         labels = [span.label(step) for step in span.steps()]
-        with self._house.store() as store:
+        with self._house.store(request) as store:
             unseen = store.unseen(span.begin)[:_SHOWN]
         ended = [
             Series("Well", "s-good", [each.well for each in steps]),
@@ -162,8 +162,8 @@ class Overview:
             "unseen": unseen,
         }
 
-    def _refusals(self, query: Query, span: "Span") -> dict[str, Any]:
-        denied = [group for group in self._groups(query, span) if group.outcome == "deny"]
+    def _refusals(self, request: Request, query: Query, span: "Span") -> dict[str, Any]:
+        denied = [group for group in self._groups(request, query, span) if group.outcome == "deny"]
         by_code: dict[str, list[Group]] = defaultdict(list)
         for group in denied:
             by_code[group.code or "refused"].append(group)
@@ -191,8 +191,8 @@ class Overview:
             )
         return {"empty": not denied, "codes": codes, "total": sum(group.count for group in denied)}
 
-    def _people(self, query: Query, span: "Span") -> dict[str, Any]:
-        groups = [group for group in self._groups(query, span) if group.issuer is not None]
+    def _people(self, request: Request, query: Query, span: "Span") -> dict[str, Any]:
+        groups = [group for group in self._groups(request, query, span) if group.issuer is not None]
         sums: dict[tuple[str, str], Sum] = defaultdict(Sum)
         named: dict[tuple[str, str], Group] = {}
         for group in groups:
@@ -201,7 +201,7 @@ class Overview:
             named[key] = group
         most = sorted(sums, key=lambda key: -sums[key].count)[:_PEOPLE]
         people = []
-        with self._house.store() as store:
+        with self._house.store(request) as store:
             begun = store.begun()
             held = {hold.who for hold in store.holds() if hold.who is not None}
             for key in most:

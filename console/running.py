@@ -11,7 +11,10 @@ import uvicorn
 from console.app import console_app
 from console.sessions import Sessions
 from console.store import sqlite_store
+from settings.fronts import is_loopback
+from settings.listening import Address
 from settings.schema import Settings
+from signin.relying_party import sign_in_from
 from storage.access import actor
 
 _INVITE_EVERY: Final = 20.0  # seconds; whoever has no session cannot fill a terminal
@@ -26,18 +29,24 @@ def run(settings: Settings, said: Callable[[str], None] | None = None) -> None:
 
     Raises:
         CannotListen: somebody else has this address.
+        ValueError, OSError, UnusableKey: sign-in cannot be set up; the message says why.
     """
     tell = said or _print
     address = settings.console.listen
     listening = _listen(address.host, address.port)
-    sessions = Sessions(settings.console.idle)
+    sign_in = sign_in_from(settings) if settings.console.signs_in(settings.sign_in is not None) else None
+    admits = sign_in.still_admits if sign_in is not None else lambda _: True
+    sessions = Sessions(settings.console.idle, admits=admits)
+    tls = settings.console.tls
+    local = _on_this_machine(address)
+    here = f"{'https' if tls else 'http'}://{local}"
     last = 0.0
 
     def invite() -> None:
         nonlocal last
-        if time.monotonic() - last >= _INVITE_EVERY or not last:
+        if local is not None and (time.monotonic() - last >= _INVITE_EVERY or not last):
             last = time.monotonic()
-            tell(f"  open:  http://{address}/enter?key={sessions.one_time_key()}   (once, within 15 minutes)")
+            tell(f"  open:  {here}/enter?key={sessions.one_time_key()}   (once, within 15 minutes)")
 
     server: uvicorn.Server | None = None
     app = console_app(
@@ -47,8 +56,9 @@ def run(settings: Settings, said: Callable[[str], None] | None = None) -> None:
         who=actor(),
         invite=invite,
         running=lambda: server is None or not server.should_exit,
+        sign_in=sign_in,
     )
-    tell(f"The console stands at http://{address}. Ctrl-C ends it.")
+    tell(f"The console stands at {settings.console.origin if sign_in is not None else here}. Ctrl-C ends it.")
     invite()
     server = uvicorn.Server(
         uvicorn.Config(
@@ -58,6 +68,8 @@ def run(settings: Settings, said: Callable[[str], None] | None = None) -> None:
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=5,
+            ssl_certfile=tls.cert if tls else None,
+            ssl_keyfile=tls.key if tls else None,
             h11_max_incomplete_event_size=64 << 10,
         )
     )
@@ -81,6 +93,13 @@ def _listen(host: str, port: int) -> socket.socket:
             f"console.listen: {host}:{port} cannot be had ({taken.strerror}). Choose another port, or stop who has it."
         ) from taken
     return listening
+
+
+def _on_this_machine(address: Address) -> Address | None:
+    """Where it is asked from here, if it can be: on all addresses is on 127.0.0.1 as well."""
+    if address.host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        return Address(host="127.0.0.1" if "." in address.host else "::1", port=address.port)
+    return address if is_loopback(address.host) else None
 
 
 def _print(line: str) -> None:

@@ -63,6 +63,10 @@ class Store(Protocol):
         """When the first exchange began: microseconds since 1970."""
         ...
 
+    def places(self, limit: int) -> list[tuple[int, int]]:
+        """(seq, when it began in microseconds since 1970) of the newest so many, newest first."""
+        ...
+
     def holds(self) -> list[Hold]:
         """What must stay as it is."""
         ...
@@ -90,9 +94,10 @@ class Store(Protocol):
     def close(self) -> None: ...
 
 
-type OpenStore = Callable[[], Store]
+type OpenStore = Callable[[str | None], Store]
+"""Opens it, for one address's exchanges alone when one is given."""
 
 
 def sqlite_store(settings: Settings) -> OpenStore:
     """How audit.db is opened, for each page anew: it may be moved away and begun again meanwhile."""
-    return lambda: AuditReader(settings.data_dir, settings.storage.seal, _PATIENCE)
+    return lambda only: AuditReader(settings.data_dir, settings.storage.seal, _PATIENCE, only)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final, Literal
 
-from console import order_texts
+from console import entry_texts, order_texts
 
 Language = Literal["en", "ja"]
 LANGUAGES: Final[dict[Language, str]] = {"en": "English", "ja": "日本語"}
@@ -135,7 +135,7 @@ _JAPANESE: Final = {
 
 _ALL: Final[dict[Language, dict[str, str]]] = {
     "en": _ENGLISH | order_texts.ENGLISH,
-    "ja": _JAPANESE | order_texts.JAPANESE,
+    "ja": _JAPANESE | order_texts.JAPANESE | entry_texts.JAPANESE,
 }
 
 

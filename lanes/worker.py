@@ -26,7 +26,8 @@ from lanes.mitm import mode as _checkpoint  # noqa: F401 - registers the mode
 from lanes.mitm import transparent as _diverted  # noqa: F401 - registers the mode
 from lanes.mitm.options import insist
 from settings.issuers import client_authorities
-from settings.schema import Listener, ListenerTls, Settings
+from settings.listening import ListenerTls
+from settings.schema import Listener, Settings
 
 log = logging.getLogger(__name__)
 

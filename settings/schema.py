@@ -9,11 +9,13 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from exchange.call import Operation
+from settings.console import Console
 from settings.credentials import ProviderCredentials
 from settings.domains import domain_problem
 from settings.fronts import Front, Notice, an_address, front_problems, is_loopback
 from settings.hosts import Hosts, host_pattern
 from settings.issuers import IssuerSettings, issuer_problems
+from settings.listening import Address, ListenerTls
 from settings.sealing import Seal
 from settings.sign_in import NAME as SIGN_IN
 from settings.sign_in import SignInSettings
@@ -41,40 +43,6 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-class Address(_Section):
-    """Host and port to listen on, written `127.0.0.1:8080` or `[::1]:8080`."""
-
-    host: str
-    port: Annotated[int, Field(le=65535)]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _written(cls, given: object) -> object:
-        if not isinstance(given, str):
-            return given
-        host, colon, port = given.rpartition(":")
-        if not colon or not port.isdigit():
-            raise ValueError("is not an address. Write host:port, as in 127.0.0.1:8080")
-        return {"host": host.strip("[]"), "port": int(port)}
-
-    @field_validator("port")
-    @classmethod
-    def _chosen(cls, given: int) -> int:
-        if given < 1:
-            raise ValueError("must be chosen, from 1 to 65535: callers have to know it")
-        return given
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-class ListenerTls(_Section):
-    """The certificate shown to callers."""
-
-    cert: Path
-    key: Path
 
 
 class Listener(_Section):
@@ -259,23 +227,6 @@ class Access(_Section):
     two_people: bool = False
 
 
-class Console(_Section):
-    """The record in a browser: where, and after how long without a person a session ends."""
-
-    listen: Address = Address(host="127.0.0.1", port=8090)
-    idle: Duration = 1800.0
-
-    @field_validator("listen")
-    @classmethod
-    def _on_this_machine(cls, given: Address) -> Address:
-        if not is_loopback(given.host):
-            raise ValueError(
-                "is not on this machine. The console has no sign-in of its own yet: listen on 127.0.0.1, and from "
-                "elsewhere use ssh -L 8090:127.0.0.1:8090"
-            )
-        return given
-
-
 class Limits(_Section):
     """What one caller may take of us."""
 
@@ -415,6 +366,7 @@ class Settings(_Section):
             problems.append("storage.spill_dir is used with on_failure: spill only. Write that too, or leave it out")
         if self.storage.disk_stop > self.storage.disk_warn:
             problems.append("storage.disk_stop is more than disk_warn. The warning must come first")
+        problems += [f"console.{said}" for said in self.console.problems(sign_in=self.sign_in is not None)]
         if self.sign_in is not None:
             if not self.identity.domains and self.profile != "gateway":
                 problems.append("identity.domains is empty. Name the mail domains whose people may sign in")

@@ -22,6 +22,7 @@ from storage.sqlite.coverage import Unseen, coverage
 from storage.sqlite.driver import StoreProblem, audit_path, open_current
 from storage.sqlite.facets import Facets, facets
 from storage.sqlite.literals import stand_in
+from storage.sqlite.narrowed import narrow
 from storage.sqlite.people import Identity, Who, identities_of
 from storage.sqlite.selection import Selection, select
 from storage.sqlite.shape import COLUMNS, FROM, body_of, record_json
@@ -49,20 +50,32 @@ class RawBody:
 
 class AuditReader:
     """audit.db, read-only. `seal` opens what is sealed; its key is asked for when something sealed is met. `patience`
-    is how many seconds from now it may be used: a question that takes longer is broken off.
+    is how many seconds from now it may be used: a question that takes longer is broken off. `only`: an address whose
+    exchanges alone are seen, as if there were no others.
 
     Raises:
         StoreProblem: there is no record yet, or it cannot be read; the message says what to do.
         SealProblem (from every method that gives content): it is sealed, and cannot be opened.
     """
 
-    def __init__(self, data_dir: Path, seal: Seal | None = None, patience: float | None = None) -> None:
+    def __init__(
+        self, data_dir: Path, seal: Seal | None = None, patience: float | None = None, only: str | None = None
+    ) -> None:
+        if only == "":
+            raise ValueError("an own record needs an address")
         self._db = open_current(audit_path(data_dir))
         self._connection: sqlite3.Connection = self._db.conn
         if patience is not None:
             until = time.monotonic() + patience
             self._connection.set_progress_handler(lambda: time.monotonic() > until, _INSTRUCTIONS)
         self._connection.row_factory = sqlite3.Row
+        self._only = only
+        if only is not None:
+            try:
+                narrow(self._connection, only)
+            except sqlite3.Error as cannot:
+                self._db.close()
+                raise StoreProblem(f"The record cannot be read: {cannot}.") from cannot
         self._sealed = SealedReading(data_dir, seal)
         self._bodies = BodyReader(self._connection, self._sealed)
 
@@ -159,12 +172,19 @@ class AuditReader:
         found = self._asked("select started_at from exchange order by seq limit 1")
         return int(found[0][0]) if found else 0
 
+    def places(self, limit: int) -> list[tuple[int, int]]:
+        """(seq, when it began in microseconds since 1970) of the newest so many, newest first."""
+        found = self._asked("select seq, started_at from exchange order by seq desc limit ?", limit)
+        return [(row[0], row[1]) for row in found]
+
     def holds(self) -> list[Hold]:
-        """The holds as they are now."""
-        return Holds(self._connection).all
+        """The holds as they are now; who has an own record only is not told."""
+        return [] if self._only is not None else Holds(self._connection).all
 
     def identities(self, who: Who) -> list[Identity]:
         """All identities that this may be, of which anything is on record and not erased."""
+        if self._only is not None:
+            return []
         try:
             return identities_of(self._connection, who)
         except sqlite3.Error as cannot:
@@ -176,6 +196,8 @@ class AuditReader:
 
     def unseen(self, since: int) -> list[Unseen]:
         """AI services that were used without being read, since this time: microseconds since 1970."""
+        if self._only is not None:
+            return []
         return coverage(self._connection, since, services=True, agreed=False)
 
     def problem_of(self, seq: int) -> str | None:

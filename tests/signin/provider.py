@@ -27,7 +27,7 @@ class FakeProvider:
 
     def __init__(self) -> None:
         provider = self
-        rsa_key()  # made before two threads ask for it at once, and each would get its own
+        key = rsa_key()  # made before two threads ask for it at once, and each would get its own
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -54,7 +54,7 @@ class FakeProvider:
         }
         self.pages: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {
             "/.well-known/openid-configuration": lambda to: answer(to, 200, self.document),
-            "/jwks": lambda to: answer(to, 200, {"keys": [public_jwk(rsa_key(), "k1", alg="RS256", use="sig")]}),
+            "/jwks": lambda to: answer(to, 200, {"keys": [public_jwk(key, "k1", alg="RS256", use="sig")]}),
         }
         self.reset()
 
