@@ -46,6 +46,11 @@ class Dialer:
         """Do connections to this host go through the proxy?"""
         return self._proxy is not None and self._proxy.carries(host)
 
+    def close(self) -> None:
+        """Ends what is carried over TLS."""
+        for passing in list(self._carrying):
+            passing.cut()
+
     async def __call__(
         self, host: str, port: int, permitted: Callable[[str], bool] | None = None, *, at: str | None = None
     ) -> socket.socket:

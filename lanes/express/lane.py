@@ -129,6 +129,7 @@ class Lane:
         self.pool.close()
         for upstream in list(self.upstreams):
             upstream.close()
+        self.dial.close()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1)
         if self._ticker is not None:

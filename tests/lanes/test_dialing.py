@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,24 @@ def proxy() -> Iterator[ConnectProxy]:
         yield running
 
 
+type Dial = Callable[..., Dialer]
+
+
+@pytest.fixture
+async def dialer_for() -> AsyncIterator[Dial]:
+    """Makes dialers, and ends what they carry."""
+    made: list[Dialer] = []
+
+    def make(proxy: UpstreamProxy, authorities: ssl.SSLContext | None = None) -> Dialer:
+        made.append(Dialer(0.2, proxy, authorities))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+    await asyncio.sleep(0.05)
+
+
 @contextlib.asynccontextmanager
 async def upstream() -> Any:
     running = RecordingUpstream(replying(JSON))
@@ -49,8 +67,10 @@ async def asks(opened: socket.socket) -> bytes:
     return got
 
 
-async def test_what_is_asked_for_is_reached_by_its_name_and_the_proxy_is_shown_who_asks(proxy: ConnectProxy) -> None:
-    dialer = Dialer(0.2, proxy_at(proxy, user="säkisho", password="s3cret"))
+async def test_what_is_asked_for_is_reached_by_its_name_and_the_proxy_is_shown_who_asks(
+    dialer_for: Dial, proxy: ConnectProxy
+) -> None:
+    dialer = dialer_for(proxy_at(proxy, user="säkisho", password="s3cret"))
     async with upstream() as running:
         assert await asks(await dialer(NOWHERE, running.port)) == JSON
     (head,) = proxy.asked
@@ -62,15 +82,15 @@ async def test_what_is_asked_for_is_reached_by_its_name_and_the_proxy_is_shown_w
     assert not dialer.our_ends
 
 
-async def test_a_proxy_with_tls_is_verified_and_carries_the_same(tmp_path: Path) -> None:
+async def test_a_proxy_with_tls_is_verified_and_carries_the_same(dialer_for: Dial, tmp_path: Path) -> None:
     trusted = authority(tmp_path)
     async with upstream() as running:
         with ConnectProxy(server_tls(tmp_path, "localhost")) as proxy:
             context = ssl.create_default_context(cafile=str(trusted))
-            dialer = Dialer(0.2, proxy_at(proxy, is_tls=True), context)
+            dialer = dialer_for(proxy_at(proxy, is_tls=True), context)
             assert await asks(await dialer(NOWHERE, running.port)) == JSON
             with pytest.raises(UpstreamProxyFailed, match="certificate"):
-                await Dialer(0.2, proxy_at(proxy, is_tls=True))(NOWHERE, running.port)
+                await dialer_for(proxy_at(proxy, is_tls=True))(NOWHERE, running.port)
             proxy.answer = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
             with pytest.raises(UpstreamProxyFailed, match="407"):
                 await dialer(NOWHERE, running.port)
@@ -80,13 +100,13 @@ async def test_a_proxy_with_tls_is_verified_and_carries_the_same(tmp_path: Path)
     assert len(running.seen) == 1
 
 
-async def test_not_a_byte_of_what_follows_the_answer_is_lost(tmp_path: Path) -> None:
+async def test_not_a_byte_of_what_follows_the_answer_is_lost(dialer_for: Dial, tmp_path: Path) -> None:
     authority(tmp_path)
     for context in (None, server_tls(tmp_path, "localhost")):
         with ConnectProxy(context) as proxy:
             proxy.opened = b"HTTP/1.0 200 OK\r\nX: y\r\n\r\nSSH-2.0-early\r\n"
             trusted = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
-            dialer = Dialer(0.2, proxy_at(proxy, is_tls=context is not None), trusted)
+            dialer = dialer_for(proxy_at(proxy, is_tls=context is not None), trusted)
             async with upstream() as running:
                 reader, writer = await asyncio.open_connection(sock=await dialer(NOWHERE, running.port))
                 assert await reader.readexactly(15) == b"SSH-2.0-early\r\n"
@@ -109,18 +129,18 @@ async def test_not_a_byte_of_what_follows_the_answer_is_lost(tmp_path: Path) -> 
     ],
 )
 async def test_a_proxy_that_does_not_open_the_way_is_a_sentence_and_no_connection(
-    proxy: ConnectProxy, answer: bytes, said: str
+    dialer_for: Dial, proxy: ConnectProxy, answer: bytes, said: str
 ) -> None:
     proxy.answer = answer
     with pytest.raises(UpstreamProxyFailed, match=said) as failed:
         async with asyncio.timeout(5):
-            await Dialer(0.2, proxy_at(proxy))(NOWHERE, 443)
+            await dialer_for(proxy_at(proxy))(NOWHERE, 443)
     assert str(failed.value).startswith(f"The upstream proxy localhost:{proxy.port}")
 
 
-async def test_a_proxy_that_is_away_is_a_sentence_and_never_a_way_round_it() -> None:
+async def test_a_proxy_that_is_away_is_a_sentence_and_never_a_way_round_it(dialer_for: Dial) -> None:
     async with upstream() as running:
-        dialer = Dialer(0.2, UpstreamProxy("127.0.0.1", 9))
+        dialer = dialer_for(UpstreamProxy("127.0.0.1", 9))
         with pytest.raises(UpstreamProxyFailed, match=r"127\.0\.0\.1:9 cannot be reached: Connection refused"):
             await dialer("203.0.113.7", running.port)
         assert running.connections == 0
@@ -149,8 +169,10 @@ def test_what_is_named_an_exemption_goes_straight(host: str, through: bool) -> N
     assert UpstreamProxy("p", 1, exempt=exempt, exempt_networks=networks).carries(host) is through
 
 
-async def test_addresses_where_nobody_may_be_sent_are_not_asked_of_the_proxy_either(proxy: ConnectProxy) -> None:
-    dialer = Dialer(0.2, proxy_at(proxy))
+async def test_addresses_where_nobody_may_be_sent_are_not_asked_of_the_proxy_either(
+    dialer_for: Dial, proxy: ConnectProxy
+) -> None:
+    dialer = dialer_for(proxy_at(proxy))
     for host, at in (("169.254.169.254", None), (NOWHERE, "169.254.169.254"), ("0xa9fea9fe", "198.51.100.1")):
         with pytest.raises(AddressRefused):
             await dialer(host, 443, lambda address: not address.startswith(("169.", "0x")), at=at)
@@ -158,7 +180,9 @@ async def test_addresses_where_nobody_may_be_sent_are_not_asked_of_the_proxy_eit
 
 
 @pytest.mark.parametrize("host", ["a\r\nX: y", "a b", "a/b", "例え", "a@b", "", "a" * 300])
-async def test_a_host_that_would_be_more_than_a_host_is_not_asked_for(proxy: ConnectProxy, host: str) -> None:
+async def test_a_host_that_would_be_more_than_a_host_is_not_asked_for(
+    dialer_for: Dial, proxy: ConnectProxy, host: str
+) -> None:
     with pytest.raises(UpstreamProxyFailed, match="cannot be asked for"):
-        await Dialer(0.2, proxy_at(proxy))(host, 443)
+        await dialer_for(proxy_at(proxy))(host, 443)
     assert proxy.asked == []
