@@ -12,7 +12,7 @@ import typer
 
 from cli.client_chain import client_chain
 from cli.failure import WrongUse
-from cli.options import AsJson, Config, settings_at
+from cli.options import AsJson, Config, settings_at, take_the_way_out
 from cli.revocation import list_revoked, revoke, revoked_now
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def try_out(
     Nothing is sent on and nothing is recorded. The exit code is 0 when an identity is proven.
     """
     settings = settings_at(config)
+    take_the_way_out(settings)
     where = _listener(settings, listener)
     called = settings.default_provider if provider is None else provider
     if called not in settings.providers:

@@ -30,14 +30,33 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="The exchange's id; its fi
 
 def settings_at(config: Path | None, *, secrets: bool = False) -> "Settings":
     """The settings of this command. Most of them show no secret to anybody, and people who read the record need not
-    have the providers' keys: they are asked for with `secrets` only.
+    have the providers' keys: they are asked for with `secrets` only, which also takes
+    the way out.
 
     Raises:
         SettingsProblems: they cannot be used.
     """
     from settings.reading import read_settings, settings_path
 
-    return read_settings(settings_path(config), secrets=secrets)
+    settings = read_settings(settings_path(config), secrets=secrets)
+    if secrets:
+        take_the_way_out(settings)
+    return settings
+
+
+def take_the_way_out(settings: "Settings") -> None:
+    """What this process asks of others leaves through the company's proxy, if the settings name one.
+
+    Raises:
+        SettingsProblems: its password cannot be read.
+    """
+    from outbound.way_out import leave_through
+    from settings.reading import SettingsProblems
+
+    try:
+        leave_through(settings.upstream_proxy.resolved() if settings.upstream_proxy is not None else None)
+    except ValueError as unread:
+        raise SettingsProblems("the settings", [f"upstream_proxy.password {unread}"]) from None
 
 
 def serving_settings_at(config: Path | None) -> "Settings":

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from settings.reading import SettingsProblems, read_settings
+from cli.options import settings_at
+from settings.reading import SettingsProblems
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ def worker(config: Path, number: int, ready: int | None) -> int:
     set_up_log()
     _stop_with_parent()
     try:
-        run(read_settings(config), pipeline_from, _ready(ready))
+        run(settings_at(config, secrets=True), pipeline_from, _ready(ready))
     except UnusableEntries as unusable:  # a file changed since the supervisor looked
         log.error("%s", SettingsProblems(str(config), list(unusable.problems)))
         return _CANNOT_START
@@ -83,7 +84,7 @@ def recorder(config: Path, ready: int | None) -> int:
     _stop_with_parent()
     os.nice(10)  # a burst passes first; the record catches up
     try:
-        run(read_settings(config), _ready(ready))
+        run(settings_at(config, secrets=True), _ready(ready))
     except (SettingsProblems, StoreProblem) as cannot:
         log.error("%s", cannot)
         return _CANNOT_START
@@ -101,7 +102,7 @@ def fronts(config: Path, ready: int | None) -> int:
     set_up_log()
     _stop_with_parent()
     try:
-        run(read_settings(config), _ready(ready))
+        run(settings_at(config, secrets=True), _ready(ready))
     except (SettingsProblems, CannotServe, UnusableKey, sqlite3.Error) as cannot:
         log.error("%s", cannot)
         return _CANNOT_START

@@ -1,7 +1,8 @@
 """One question over HTTP to a server that may be hostile, slow or broken. Blocks: never on an event loop.
 
 No proxies from the environment (HTTPS_PROXY may well be this checkpoint), no redirects (http.client follows none, and
-no token must follow one), a limit on bytes and on the whole time.
+no token must follow one), a limit on bytes and on the whole time. Where the settings name a company's proxy, it leaves
+through that (outbound.way_out).
 """
 
 import contextlib
@@ -15,6 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
+
+from outbound.upstream_proxy import UpstreamProxyFailed
+from outbound.way_out import proxy_for, tunnel
 
 _ATTEMPT_S: Final = 3.0
 """Seconds for a connection to one address; a name may have a second one that does answer."""
@@ -53,6 +57,8 @@ def ask(
         return _answer(method, url, deadline, largest, headers or {}, body, hoped_for, ca_file)
     except NoAnswer:
         raise
+    except UpstreamProxyFailed as problem:
+        raise NoAnswer(str(problem)) from problem
     except (OSError, http.client.HTTPException, ValueError, AttributeError) as problem:
         # AttributeError: http.client, when the socket was shut under it at the deadline.
         late = time.monotonic() >= deadline
@@ -108,7 +114,9 @@ def _connected(host: str, port: int, deadline: float) -> Iterator[socket.socket]
     """A connection that is ended at the deadline wherever it stands: a socket's own timeout begins anew with every
     byte. What ends it is a twin of the socket's, which stays when TLS takes the first one over."""
     left = max(0.001, deadline - time.monotonic())
-    with socket.create_connection((host, port), timeout=min(_ATTEMPT_S, left)) as sock, sock.dup() as twin:
+    proxy = proxy_for(host)
+    where = (proxy.host, proxy.port) if proxy is not None else (host, port)
+    with socket.create_connection(where, timeout=min(_ATTEMPT_S, left)) as sock, sock.dup() as twin:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(left)
 
@@ -120,6 +128,10 @@ def _connected(host: str, port: int, deadline: float) -> Iterator[socket.socket]
         watch.daemon = True
         watch.start()
         try:
-            yield sock
+            if proxy is None:
+                yield sock
+            else:
+                with tunnel(proxy, sock, host, port) as led:
+                    yield led
         finally:
             watch.cancel()

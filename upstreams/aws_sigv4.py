@@ -13,10 +13,12 @@ from typing import Protocol
 
 import botocore.auth
 import botocore.awsrequest
+import botocore.config
 import botocore.credentials
 import botocore.exceptions
 import botocore.session
 
+from outbound.way_out import proxies_for
 from settings.provider_auth import AwsSigv4
 from upstreams.credential import CREDENTIAL_FIELDS, Credential, Fields, Outgoing
 from upstreams.refreshed import NotObtained, Obtained
@@ -44,7 +46,7 @@ def signer(auth: AwsSigv4) -> Callable[[], Obtained]:
             if auth.access_key_id is not None:
                 pair = _named(auth)
             else:
-                session = session or botocore.session.Session(profile=auth.profile)
+                session = session or _session(auth)
                 pair = _found(session)
         except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, OSError, ValueError) as problem:
             session = None  # look anew the next time
@@ -67,6 +69,13 @@ def _named(auth: AwsSigv4) -> KeyPair:
         auth.access_key_id.read(), auth.secret_access_key.read(), token
     )
     return pair
+
+
+def _session(auth: AwsSigv4) -> botocore.session.Session:
+    made = botocore.session.Session(profile=auth.profile)
+    if proxies := proxies_for(f"sts.{auth.region}.amazonaws.com"):
+        made.set_default_client_config(botocore.config.Config(proxies=proxies))
+    return made
 
 
 def _found(session: botocore.session.Session) -> KeyPair:

@@ -7,10 +7,12 @@ ManagedIdentityCredential. Import it only where the settings ask for it: the lib
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import azure.core.exceptions
 import azure.identity
 
+from outbound.way_out import proxies_for
 from settings.provider_auth import Entra
 from upstreams.credential import bearer
 from upstreams.refreshed import NotObtained, Obtained
@@ -46,6 +48,7 @@ def _source(auth: Entra) -> Any:
         "read_timeout": _TIMEOUT_S,
         "retry_total": 1,  # the back-off is ours
         "timeout": _TRIES_S,
+        "proxies": proxies_for(urlsplit(auth.authority).hostname or ""),
     }
     if auth.ca_file is not None:
         sending["connection_verify"] = str(auth.ca_file)

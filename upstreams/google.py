@@ -14,10 +14,12 @@ import google.auth.transport.requests
 import google.oauth2.service_account
 import requests
 
+from outbound.way_out import proxies_for
 from settings.provider_auth import Google
 from upstreams.credential import bearer
 from upstreams.refreshed import NotObtained, Obtained
 
+_TOKENS = "oauth2.googleapis.com"
 _TIMEOUT_S = 10.0
 _LIFE_S = 3600.0
 """Where Google names no end. Its access tokens live an hour."""
@@ -30,6 +32,7 @@ def google_token(auth: Google) -> Callable[[], Obtained]:
     def obtain() -> Obtained:
         with requests.Session() as session:
             session.trust_env = False  # HTTPS_PROXY may well be this checkpoint
+            session.proxies = proxies_for(_TOKENS)
             transport = google.auth.transport.requests.Request(session)
             try:
                 found = _credentials(auth, transport)

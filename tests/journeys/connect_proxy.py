@@ -19,6 +19,7 @@ class ConnectProxy:
         self.asked: list[str] = []
         self.answer: bytes | None = None
         self.opened = OPEN
+        self.is_slow = False  # after what it says there is no end
         self.carried = 0  # bytes from whoever asked
 
     @property
@@ -52,6 +53,8 @@ class ConnectProxy:
             self.asked.append(head.decode())
             if self.answer is not None:
                 caller.sendall(self.answer)
+                if self.is_slow:
+                    caller.recv(1)
                 return
             port = int(head.split()[1].rpartition(b":")[2])
             host = stack.enter_context(socket.create_connection(("127.0.0.1", port), 5))
