@@ -21,6 +21,7 @@ from cli import (
     export,
     hold,
     identity,
+    login,
     orders,
     replay,
     retain,
@@ -115,6 +116,7 @@ app.command(rich_help_panel=RUN, context_settings={"ignore_unknown_options": Tru
     run.run
 )
 app.command(rich_help_panel=RUN)(env.env)
+app.command(rich_help_panel=RUN)(login.login)
 app.command(rich_help_panel=RUN)(check.check)
 app.command(rich_help_panel=RUN)(status.status)
 app.command(rich_help_panel=LOOK)(tail.tail)

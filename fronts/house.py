@@ -48,7 +48,7 @@ class House:
             {
                 "t": translated(language),
                 "lang": language,
-                "languages": LANGUAGES,
+                "languages": {code: (name, _in_language(request, code)) for code, name in LANGUAGES.items()},
                 "visitor": getattr(request.state, "visitor", None),
                 "notice": getattr(self.settings.fronts_notice, language),
                 "chat_ui": getattr(getattr(request.state, "front", None), "upstream", None) is not None,
@@ -86,6 +86,12 @@ def language_of(request: Request) -> Language:
         if name in ("en", "ja"):
             return "ja" if name == "ja" else "en"
     return "en"
+
+
+def _in_language(request: Request, code: Language) -> str:
+    """This page in another language; in place of what answers a form, one's own page."""
+    url = request.url.include_query_params(lang=code)
+    return f"{url.path}?{url.query}" if request.method == "GET" else f"/me?lang={code}"
 
 
 def templates() -> Environment:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from exchange.principal import Principal
+from identities.session import begin_session
 from storage.sqlite.reading import AuditReader
 from tests.console.conftest import chromium
 from tests.fronts.standin import chat_ui
@@ -51,7 +53,7 @@ class Town:
 
     @property
     def url(self) -> str:
-        return f"http://chat.localhost:{self.instance.port}"
+        return f"http://localhost:{self.instance.port}"
 
     def record_of(self, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """The one record that these words fit, as soon as it is there."""
@@ -72,7 +74,7 @@ def town() -> Iterator[Town]:
     folder = Path(tempfile.mkdtemp(prefix="sekisho-fronts-"))  # short: there will be a socket in it
     with Provider() as provider, Provider(choose=chat_ui) as ui:
         instance = Instance(folder, provider.url, profile="gateway", more="{more}")
-        host = f"chat.localhost:{instance.port}"
+        host = f"localhost:{instance.port}"
         with node("oidc_provider.mjs", f"http://{host}/_sekisho/callback") as (issuer, _, _):
             more = _MORE.format(issuer=issuer, host=host, ui=ui.url)
             instance.config.write_text(instance.config.read_text(encoding="utf-8").replace("{more}", more), "utf-8")
@@ -110,7 +112,14 @@ def sign_in(page: "Page", login: str) -> None:
     page.locator("input[name=password]").fill("x")
     page.locator("button[type=submit]").click()
     page.locator("button[type=submit]").click()  # its consent
-    page.wait_for_url(re.compile(r"http://chat\.localhost:"))
+    page.wait_for_url(re.compile(r"http://localhost:"))
+
+
+def signed_in(page: "Page", town: Town, email: str = "ann@example.com") -> None:
+    """With a session as the sign-in would have begun it, where that is not what is looked at."""
+    name = email.partition("@")[0]
+    session = begin_session(town.instance.data_dir, Principal(name, email, "example.com", "sign-in"), town.url)
+    page.context.add_cookies([{"name": "sekisho-front", "value": session.token, "url": town.url}])
 
 
 @contextmanager
@@ -119,7 +128,7 @@ def no_errors(page: "Page") -> Iterator[None]:
     said: list[str] = []
 
     def heard(message: "ConsoleMessage") -> None:
-        if message.type == "error" and "chat.localhost" in message.location.get("url", ""):
+        if message.type == "error" and "//localhost:" in message.location.get("url", ""):
             said.append(message.text)
 
     page.on("console", heard)

@@ -1,14 +1,19 @@
 """As an employee would: a phone, the company's sign-in, a chat in Japanese; then as the security team."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
+from typer.testing import CliRunner
 
-from tests.fronts.conftest import DESKTOP, PHONE, Town, no_errors, sign_in
-from tests.journeys.instance import PROVIDER_KEY
+from cli.app import app
+from tests.fronts.conftest import DESKTOP, PHONE, Town, no_errors, sign_in, signed_in
+from tests.journeys.instance import PROVIDER_KEY, ROOT
 from tests.journeys.provider import completion, streamed
 
 if TYPE_CHECKING:
@@ -75,8 +80,8 @@ def test_sign_in_comes_back_when_its_process_dies_and_a_chat_does_not_notice(
     town: Town, page_of: "Callable[..., Page]"
 ) -> None:
     page = page_of(PHONE, "en")
+    signed_in(page, town)
     page.goto(town.url + "/")
-    sign_in(page, "ann")
     before = town.instance.kill("fronts")
     town.provider.answer = streamed(WORDS)
     page.locator("#words").fill("still here?")
@@ -98,16 +103,17 @@ def test_a_token_that_a_person_makes_passes_for_what_it_is_for_until_they_end_it
     town.provider.answer = completion("はい")
     page = page_of(PHONE, "en")
     with no_errors(page):
+        signed_in(page, town)
         page.goto(town.url + "/me")
-        sign_in(page, "ann")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         page.locator("input[name=name]").fill("ノートPC")
         page.locator("input[name=models]").fill("gpt-4o-mini")
         page.locator("section button:not(.quiet)").click()
         token = page.locator("#token").inner_text()
         statuses = [_call(town, token, model) for model in ("gpt-4o-mini", "gpt-4o")]
-        page.get_by_role("button", name="Revoke", exact=True).click()
-        page.get_by_text("revoked", exact=True).wait_for()
+        row = page.get_by_role("row", name="gpt-4o-mini")
+        row.get_by_role("button").click()
+        row.get_by_text("revoked").wait_for()
     town.instance.wait_until(lambda: _call(town, token, "gpt-4o-mini") == (401, "invalid_token"), 4)
 
     assert statuses == [(200, None), (403, "model_not_allowed")]
@@ -135,8 +141,8 @@ def test_our_own_chat_page_streams_lays_out_markdown_stops_and_knows_ones_own_hi
 ) -> None:
     town.provider.answer = streamed(MARKDOWN, pause=0.1)
     page = page_of(PHONE, "ja")
+    signed_in(page, town, "ann@example.com")
     page.goto(town.url + "/chat")
-    sign_in(page, "ann")
     with no_errors(page):
         assert page.locator("#model option").all_inner_texts() == ["gpt-4o", "gpt-4o-mini"]
         page.locator("#words").fill("箇条書きで教えて")
@@ -162,16 +168,57 @@ def test_our_own_chat_page_streams_lays_out_markdown_stops_and_knows_ones_own_hi
     assert [m["role"] for m in stopped["request"]["messages"]] == ["user", "assistant", "user"]
 
     other = page_of(DESKTOP, "en")
+    signed_in(other, town, "ann@example.com")
     other.goto(town.url + "/chat")
-    sign_in(other, "ann")
     other.locator("#history summary").click()
     other.locator("#chats button", has_text="箇条書きで教えて").first.click()
     other.locator(".assistant h3", has_text="見出し").wait_for()
     assert other.locator(".user").first.inner_text() == "箇条書きで教えて"
 
     bob = page_of(DESKTOP, "en")
+    signed_in(bob, town, "bob@example.com")
     bob.goto(town.url + "/chat")
-    sign_in(bob, "bob")
     assert bob.evaluate("fetch('/chat/history').then((answer) => answer.json())") == []
     theirs = f"fetch('/chat/history/{stopped['id']}').then((answer) => answer.status)"
     assert (other.evaluate(theirs), bob.evaluate(theirs)) == (200, 404)
+
+
+def test_a_terminal_signs_in_by_a_browser_and_its_token_is_in_a_file_for_its_owner_alone(
+    town: Town, page_of: "Callable[..., Page]", tmp_path: Path
+) -> None:
+    town.provider.answer = completion("はい")
+    file = tmp_path / "home" / "token"
+    command = [sys.executable, "run_proxy.py", "login", town.url, "--name", "ノートPC", "--to", str(file)]
+    page = page_of(PHONE, "ja")
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as terminal:
+        assert terminal.stderr is not None
+        address = terminal.stderr.readline().removeprefix("Open ").strip()
+        assert address.startswith(f"{town.url}/_sekisho/device?user_code=")
+        page.goto(address)
+        sign_in(page, "ann")
+        assert page.locator(".dim").inner_text() == "ノートPC"
+        page.locator("button[value=yes]").click()
+        page.locator("[role=status]", has_text="完了しました").wait_for()
+        said, shown = terminal.stderr.read(), terminal.stdout.read() if terminal.stdout else ""
+    token = file.read_text().strip()
+
+    assert (terminal.returncode, shown) == (0, "")
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert token not in said
+    assert f"OPENAI_BASE_URL={town.instance.url}/v1" in said
+    assert _call(town, token, "gpt-4o") == (200, None)
+
+
+@pytest.mark.parametrize(
+    ("address", "code", "said"),
+    [
+        ("http://chat.example.com", 2, "must not travel in the clear"),
+        ("ftp://chat.example.com", 2, "is not an address"),
+        ("http://127.0.0.1:9", 1, "cannot be asked"),
+    ],
+)
+def test_a_front_that_cannot_be_signed_in_at_is_told_in_a_sentence(address: str, code: int, said: str) -> None:
+    done = CliRunner().invoke(app, ["login", address])
+
+    assert done.exit_code == code
+    assert said in " ".join(done.stderr.split())
