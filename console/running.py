@@ -11,6 +11,7 @@ import uvicorn
 from console.app import console_app
 from console.sessions import Sessions
 from console.store import sqlite_store
+from settings.certificates import tls_problem
 from settings.fronts import is_loopback
 from settings.listening import Address
 from settings.schema import Settings
@@ -33,11 +34,12 @@ def run(settings: Settings, said: Callable[[str], None] | None = None) -> None:
     """
     tell = said or _print
     address = settings.console.listen
-    listening = _listen(address.host, address.port)
     sign_in = sign_in_from(settings) if settings.console.signs_in(settings.sign_in is not None) else None
     admits = sign_in.still_admits if sign_in is not None else lambda _: True
     sessions = Sessions(settings.console.idle, admits=admits)
     tls = settings.console.tls
+    if tls is not None and (why := tls_problem(tls)) is not None:
+        raise ValueError(f"console.tls cannot be used: {why}")
     local = _on_this_machine(address)
     here = f"{'https' if tls else 'http'}://{local}"
     last = 0.0
@@ -48,6 +50,7 @@ def run(settings: Settings, said: Callable[[str], None] | None = None) -> None:
             last = time.monotonic()
             tell(f"  open:  {here}/enter?key={sessions.one_time_key()}   (once, within 15 minutes)")
 
+    listening = _listen(address.host, address.port)
     server: uvicorn.Server | None = None
     app = console_app(
         settings,

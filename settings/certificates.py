@@ -3,31 +3,39 @@
 import ssl
 from pathlib import Path
 
+from settings.listening import ListenerTls
 from settings.schema import Settings
 
 
 def certificate_problems(settings: Settings) -> list[str]:
-    """What keeps a listener's certificate, or the authority of a provider or of the proxy, from being used, each by its
-    path. Reads them."""
+    """What keeps the certificate of a listener or of the console, or the authority of a provider, of the sign-in or of
+    the proxy, from being used, each by its path. Reads them."""
     problems = []
-    for i, listener in enumerate(settings.listen):
-        if listener.tls is not None:
-            cert, key = listener.tls.cert, listener.tls.key
-            why = next((f"{each}: {said}" for each in (cert, key) if (said := _unread(each))), None)
-            try:
-                if why is None:
-                    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password=_asks_nobody)
-            except (ssl.SSLError, ValueError) as cannot:
-                why = f"{cert} and {key} are no certificate with its key ({_said(cannot)})"
-            if why is not None:
-                problems.append(f"listen[{i}].tls cannot be used: {why}")
+    shown = {f"listen[{i}].tls": listener.tls for i, listener in enumerate(settings.listen)}
+    for path, tls in (shown | {"console.tls": settings.console.tls}).items():
+        if tls is not None and (why := tls_problem(tls)) is not None:
+            problems.append(f"{path} cannot be used: {why}")
     authorities = {f"providers.{name}": provider.ca_file for name, provider in settings.providers.items()}
+    if settings.sign_in is not None:
+        authorities["sign_in"] = settings.sign_in.ca_file
     if settings.upstream_proxy is not None:
         authorities["upstream_proxy"] = settings.upstream_proxy.ca_file
     for path, file in authorities.items():
         if file is not None and (why := _unread(file) or _no_authority(file)):
             problems.append(f"{path}.ca_file names {file}, which cannot be used: {why}")
     return problems
+
+
+def tls_problem(tls: ListenerTls) -> str | None:
+    """What keeps this certificate and its key from being shown; None when nothing does. Reads them."""
+    for each in (tls.cert, tls.key):
+        if (said := _unread(each)) is not None:
+            return f"{each}: {said}"
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.cert, tls.key, password=_asks_nobody)
+    except (ssl.SSLError, ValueError) as cannot:
+        return f"{tls.cert} and {tls.key} are no certificate with its key ({_said(cannot)})"
+    return None
 
 
 def _asks_nobody() -> str:

@@ -13,7 +13,14 @@ from tests.identities.client_certificates import Holder
 from tests.identities.client_certificates import authority as another
 
 
-def problems(folder: Path, cert: str = "localhost.pem", key: str = "localhost.pem", ca: str = "ca.pem") -> list[str]:
+def problems(
+    folder: Path,
+    cert: str = "localhost.pem",
+    key: str = "localhost.pem",
+    ca: str = "ca.pem",
+    console: str = "localhost.pem",
+    sign_in: str = "ca.pem",
+) -> list[str]:
     authority(folder)
     server_tls(folder, "localhost")
     (folder / "empty.pem").touch()
@@ -23,6 +30,10 @@ def problems(folder: Path, cert: str = "localhost.pem", key: str = "localhost.pe
         parse_settings(
             f"listen: [{{address: '127.0.0.1:8080', tls: {{cert: '{folder / cert}', key: '{folder / key}'}}}}]\n"
             f"providers: {{openai: {{upstream: 'https://a.example', ca_file: '{folder / ca}'}}}}\n"
+            "identity: {domains: [example.com]}\n"
+            f"sign_in: {{preset: google, client_id: c, ca_file: '{folder / sign_in}'}}\n"
+            "console: {self: true, public_url: 'https://a.example', "
+            f"tls: {{cert: '{folder / 'localhost.pem'}', key: '{folder / console}'}}}}\n"
         )
     )
 
@@ -40,6 +51,8 @@ def test_good_ones_are_no_problem(tmp_path: Path) -> None:
         (lambda f: problems(f, key="other.pem"), "key values mismatch"),
         (lambda f: problems(f, ca="none.pem"), "providers.openai.ca_file names"),
         (lambda f: problems(f, ca="empty.pem"), "it holds no certificates"),
+        (lambda f: problems(f, console="other.pem"), "key values mismatch"),
+        (lambda f: problems(f, sign_in="empty.pem"), "it holds no certificates"),
     ],
 )
 def test_what_cannot_be_used_is_named_by_its_path(
@@ -47,7 +60,8 @@ def test_what_cannot_be_used_is_named_by_its_path(
 ) -> None:
     (one,) = found(tmp_path)
     assert said in one
-    assert one.startswith(("listen[0].tls cannot be used: ", "providers.openai.ca_file names "))
+    paths = ("listen[0].tls cannot be used: ", "console.tls cannot be used: ", "providers.openai.ca_file names ")
+    assert one.startswith((*paths, "sign_in.ca_file names "))
 
 
 def test_a_key_with_a_passphrase_is_a_problem_and_asks_nobody(tmp_path: Path) -> None:
