@@ -206,7 +206,7 @@ def test_a_caller_that_gives_up_is_on_record_and_the_provider_is_left(tmp_path: 
             caller.read()
         caller.h2.reset_stream(stream, h2.errors.ErrorCodes.CANCEL)
         caller.flush()
-        instance.wait_until(lambda: provider.gone == 1, 10)
+        instance.wait_until(lambda: provider.gone == 1)
         (record,) = instance.recorded(1)
     assert record["end_state"] == "client_gone"
 

@@ -51,7 +51,7 @@ class Gate(ForwardInstance):
             found[:] = [r for r in self.records() if r["operation"] == name and r["end_state"] == "complete"]
             return bool(found)
 
-        self.wait_until(there, 25)
+        self.wait_until(there)
         return found[0]
 
 
@@ -132,7 +132,7 @@ def test_codex(tmp_path: Path, provider: Provider) -> None:
         said = run([installed("codex"), "exec", "--skip-git-repo-check", "say hi"], environment, home)
         record = instance.operation("responses")
         of_ann(record, provider)
-        instance.wait_until(lambda: any(row["why"].get("blocked") for row in instance.coverage()), 25)
+        instance.wait_until(lambda: any(row["why"].get("blocked") for row in instance.coverage()))
         unread = instance.coverage()
     assert "Hi from the provider" in said
     assert record["response"]["output"][0]["content"][0]["text"] == "Hi from the provider"

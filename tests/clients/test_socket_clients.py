@@ -31,7 +31,7 @@ def test_codex_works_over_its_websocket(tmp_path: Path, sockets: SocketProvider,
             {"OPENAI_API_KEY": KEY},
             home,
         )
-        instance.wait_until(lambda: any(r["operation"] == "responses" for r in instance.records()), 10)
+        instance.wait_until(lambda: any(r["operation"] == "responses" for r in instance.records()))
         records = [r for r in instance.records() if r["operation"] == "responses"]
 
     assert TEXT in said

@@ -64,7 +64,7 @@ class Town:
                 found[:] = [one for one in map(json.loads, record.latest(50)) if fits(one)]
             return bool(found)
 
-        self.instance.wait_until(there, 20)
+        self.instance.wait_until(there)
         (one,) = found
         return one
 

@@ -87,9 +87,9 @@ def test_sign_in_comes_back_when_its_process_dies_and_a_chat_does_not_notice(
     page.locator("#words").fill("still here?")
     page.locator("#send").click()
     page.wait_for_function("document.getElementById('state').textContent === 'done'")
-    town.instance.wait_until(lambda: town.instance.pids("fronts") not in ([], [before]), 20)
+    town.instance.wait_until(lambda: town.instance.pids("fronts") not in ([], [before]))
     other = page_of(PHONE, "en")
-    town.instance.wait_until(lambda: _status(other, town) == 200, 20)
+    town.instance.wait_until(lambda: _status(other, town) == 200)
 
 
 def _status(page: "Page", town: Town) -> int:

@@ -176,13 +176,13 @@ def test_an_issuer_that_rotates_its_keys_under_load_loses_no_request(tmp_path: P
         for one in callers:
             one.start()
         try:
-            instance.wait_until(lambda: len(answers) >= 40, 20)
+            instance.wait_until(lambda: len(answers) >= 40)
             said_to.write("RS256\n")
             said_to.flush()
             assert says.readline().strip() == "a key more"
-            instance.wait_until(lambda: len({kid for kid, _ in answers}) == 2, 20)
+            instance.wait_until(lambda: len({kid for kid, _ in answers}) == 2)
             enough = len(answers) + 80
-            instance.wait_until(lambda: len(answers) >= enough, 20)
+            instance.wait_until(lambda: len(answers) >= enough)
         finally:
             done.set()
             for one in callers:

@@ -81,7 +81,7 @@ class ForwardInstance(Instance):
             found[:] = self.coverage(*options)
             return len(found) >= count
 
-        self.wait_until(enough, 25)
+        self.wait_until(enough)
         return found
 
 

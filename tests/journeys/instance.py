@@ -159,7 +159,7 @@ class Instance:
         assert done.returncode == 0, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]
 
-    def recorded(self, count: int, within: float = 25.0) -> list[dict[str, Any]]:
+    def recorded(self, count: int, within: float = 60.0) -> list[dict[str, Any]]:
         """The records, as soon as there are so many."""
         found: list[dict[str, Any]] = []
 
@@ -186,7 +186,7 @@ class Instance:
         return b"".join(p.read_bytes() for p in [*files, self.log])
 
     @staticmethod
-    def wait_until(holds: Callable[[], bool], within: float) -> None:
+    def wait_until(holds: Callable[[], bool], within: float = 60.0) -> None:
         deadline = time.monotonic() + within
         while not holds():
             assert time.monotonic() < deadline, f"still waiting after {within} s"

@@ -45,7 +45,7 @@ def test_the_next_ca_signs_after_a_switch_and_who_was_told_of_both_does_not_noti
     assert signs(laptop, old, told)
 
     ca(laptop, "rotate", "--switch")
-    laptop.wait_until(lambda: signs(laptop, new, told), 25)
+    laptop.wait_until(lambda: signs(laptop, new, told))
 
     stale = ssl.create_default_context()
     stale.load_verify_locations(cadata=old.root.public_bytes(Encoding.DER))
@@ -59,5 +59,5 @@ def test_a_damaged_ca_changes_nothing_for_those_who_call(laptop: ForwardInstance
     assert old is not None
     told = laptop.trusting()
     folder.signing.write_text("???", encoding="utf-8")
-    laptop.wait_until(lambda: "the former one signs on" in laptop.log.read_text(encoding="utf-8"), 25)
+    laptop.wait_until(lambda: "the former one signs on" in laptop.log.read_text(encoding="utf-8"))
     assert signs(laptop, old, told)

@@ -68,7 +68,7 @@ class Gate:
             found[:] = [one for one in self.instance.records() if one["id"].replace("-", "") == number]
             return bool(found)
 
-        self.instance.wait_until(there, 25)
+        self.instance.wait_until(there)
         return found[0]
 
 
@@ -109,7 +109,7 @@ def test_who_shows_a_certificate_passes_and_is_the_records_principal(gate: Gate)
         by_sdk[:] = [r for r in gate.instance.records() if (r["client"]["user_agent"] or "").startswith("OpenAI/")]
         return len(by_sdk) == 2
 
-    gate.instance.wait_until(both_there, 25)
+    gate.instance.wait_until(both_there)
     principal = by_sdk[0]["principal"]
     assert (principal["email"], principal["domain"], principal["issuer"]) == (
         "ann@example.com",

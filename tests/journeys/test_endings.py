@@ -206,7 +206,7 @@ def test_a_worker_killed_in_mid_stream_leaves_the_row_and_is_replaced(
         (record,) = instance.recorded(1)
         connection.close()
         provider.answer = streamed(WORDS)
-        instance.wait_until(instance._listens, 20)
+        instance.wait_until(instance._listens)
         read_until(connect(instance), b"0\r\n\r\n")
         records = instance.recorded(2)
 

@@ -44,7 +44,7 @@ def refused(instance: ForwardInstance, code: str, count: int = 1) -> list[dict[s
         found[:] = [r for r in instance.records() if r["decision"]["code"] == code and r["method"] == "CONNECT"]
         return len(found) >= count
 
-    instance.wait_until(enough, 25)
+    instance.wait_until(enough)
     return found
 
 
@@ -56,7 +56,7 @@ def marked(instance: ForwardInstance, mark: str, count: int) -> list[dict[str, A
         found[:] = [r for r in instance.records() if r["query"] == mark]
         return len(found) >= count
 
-    instance.wait_until(enough, 25)
+    instance.wait_until(enough)
     return found
 
 
@@ -245,7 +245,7 @@ def test_where_nobody_may_go_is_refused_and_recorded(
     assert head.startswith(f"HTTP/1.1 {status} ".encode()), what
     assert provider.connections == before
     records = refused(instance, code)
-    instance.wait_until(lambda: any(r["path"] == target for r in refused(instance, code)), 25)
+    instance.wait_until(lambda: any(r["path"] == target for r in refused(instance, code)))
     assert all(r["principal"]["email"] == "ann@example.com" for r in records if r["path"] == target and status == 403)
 
 
@@ -361,7 +361,7 @@ def test_a_caller_that_does_not_take_our_certificate_is_noted_each_time(
         rows = instance.coverage()
         return any(r["host"] == HOST and r["why"].get("tls_refused_by_client", 0) >= 2 for r in rows)
 
-    instance.wait_until(noted, 25)
+    instance.wait_until(noted)
     (row,) = [r for r in instance.coverage() if r["host"] == HOST]
     assert (row["service"], row["people"]) == ("OpenAI", 1)
 
@@ -369,7 +369,7 @@ def test_a_caller_that_does_not_take_our_certificate_is_noted_each_time(
 def test_blocked_hosts_are_in_the_coverage(gate: tuple[ForwardInstance, Provider]) -> None:
     instance, _ = gate
     instance.knocks("bobs-blocked.example.com:443", basic(instance.mint("bob@example.com")))
-    instance.wait_until(lambda: any(r["host"].startswith("bobs-") for r in instance.coverage("--all")), 25)
+    instance.wait_until(lambda: any(r["host"].startswith("bobs-") for r in instance.coverage("--all")))
     (row,) = [r for r in instance.coverage("--all") if r["host"] == "bobs-blocked.example.com"]
     assert row["people"] == 1
 

@@ -92,7 +92,7 @@ def test_what_is_no_providers_passes_unread_both_ways_and_is_counted(
         def ended() -> bool:
             return any(row["received"] > len(sent) for row in instance.coverage("--all"))
 
-        instance.wait_until(ended, 25)
+        instance.wait_until(ended)
         (row,) = instance.coverage("--all")
         disk = instance.on_disk()
     assert hashlib.sha256(got).digest() == hashlib.sha256(sent).digest()

@@ -33,7 +33,7 @@ def test_a_websocket_passes_in_a_tunnel_and_is_recorded_as_of_its_caller(tmp_pat
         said = "".join(event["delta"] for event in events if event["type"] == "response.output_text.delta")
         assert said == TEXT
         assert denied[-1]["type"] == "error"
-        instance.wait_until(lambda: any(r["end_state"] == "complete" for r in instance.records()), 25)
+        instance.wait_until(lambda: any(r["end_state"] == "complete" for r in instance.records()))
         record = next(r for r in instance.records() if r["end_state"] == "complete")
         disk = instance.on_disk()
     assert (record["client"]["mode"], record["operation"]) == ("forward", "responses")

@@ -44,12 +44,12 @@ def test_below_the_mark_a_gateway_refuses_and_serves_again_when_there_is_room(sm
         token = instance.mint("ann@example.com")
         assert _post(instance, token, BODY) == 200
         other = fill(instance.data_dir, 0.01)
-        instance.wait_until(lambda: _post(instance, token, BODY) == 503, 10)
+        instance.wait_until(lambda: _post(instance, token, BODY) == 503)
         before = len(provider.received)
         assert _post(instance, token, BODY) == 503
         assert len(provider.received) == before
         other.unlink()
-        instance.wait_until(lambda: _post(instance, token, BODY) == 200, 10)
+        instance.wait_until(lambda: _post(instance, token, BODY) == 200)
         found = instance.recorded(before + 1)
     # What was forwarded is recorded; refusals meanwhile are counted in the log, for they would fill the disk for good.
     assert [record["end_state"] for record in found] == ["complete"] * len(provider.received)
@@ -63,10 +63,10 @@ def test_with_a_second_disk_nobody_is_refused_and_all_is_recorded(small: Path, p
         token = instance.mint("ann@example.com")
         statuses = [_post(instance, token, BODY)]
         other = fill(instance.data_dir, 0.01)
-        instance.wait_until(lambda: bool(list(spill.glob("*/*.sqlite"))), 10)
+        instance.wait_until(lambda: bool(list(spill.glob("*/*.sqlite"))))
         statuses += [_post(instance, token, BODY) for _ in range(20)]
         other.unlink()
-        instance.wait_until(lambda: "back in" in instance.log.read_text(encoding="utf-8"), 10)
+        instance.wait_until(lambda: "back in" in instance.log.read_text(encoding="utf-8"))
         statuses += [_post(instance, token, BODY) for _ in range(5)]
         found = instance.recorded(26)
     assert statuses == [200] * 26

@@ -125,7 +125,7 @@ def test_when_the_supervisor_is_killed_its_processes_end(tmp_path: Path, provide
         assert instance._process is not None
         os.kill(instance._process.pid, signal.SIGKILL)
         instance._process.wait()
-        instance.wait_until(lambda: not instance.pids("worker") and not instance.pids("recorder"), 10)
+        instance.wait_until(lambda: not instance.pids("worker") and not instance.pids("recorder"))
 
         assert len(instance.records()) == 1
 

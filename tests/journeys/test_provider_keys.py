@@ -99,7 +99,7 @@ def test_a_new_key_in_the_file_is_used_without_a_restart(gateway: Instance, keys
         assert ask(gateway, token).status_code == 200
         return keys.shown[-1] == "sk-newer-canary"
 
-    gateway.wait_until(is_used, 20)
+    gateway.wait_until(is_used)
     assert keys.shown[0] == "sk-new-canary"
     log = gateway.log.read_text()
     assert "a new key is in use" in log
@@ -136,7 +136,7 @@ def test_a_refused_key_is_replaced_by_the_next_and_the_caller_sees_only_the_seco
     (alert,) = [line for line in gateway.log.read_text().splitlines() if "ALERT" in line]
     assert "key new" in alert
     expected = {"new": "refused", "old": "ready"}
-    gateway.wait_until(lambda: states_of(gateway) == expected, 20)
+    gateway.wait_until(lambda: states_of(gateway) == expected)
     assert "the provider answers 401" in gateway.sekisho("status").stdout
     assert b"canary" not in gateway.on_disk()
 
@@ -147,7 +147,7 @@ def test_a_valid_key_in_its_place_is_used_again(gateway: Instance, keys: Keys) -
     ask(gateway, token)
     keys.put("new", "sk-newer-canary")
 
-    gateway.wait_until(lambda: ask(gateway, token).is_success and keys.shown[-1] == "sk-newer-canary", 20)
+    gateway.wait_until(lambda: ask(gateway, token).is_success and keys.shown[-1] == "sk-newer-canary")
 
 
 def test_when_no_key_helps_the_caller_gets_the_second_answer_as_it_came(gateway: Instance, keys: Keys) -> None:
@@ -223,7 +223,7 @@ def test_without_a_key_yet_the_answer_is_503_with_retry_after_and_nothing_goes_u
         (record,) = gateway.recorded(1)
         status = gateway.sekisho("status").stdout
         keys.put("key", "sk-vault-canary")
-        gateway.wait_until(lambda: ask(gateway, token).status_code == 200, 20)
+        gateway.wait_until(lambda: ask(gateway, token).status_code == 200)
 
     assert refused.status_code == 503
     assert refused.json()["error"]["code"] == "upstream_credential_unavailable"

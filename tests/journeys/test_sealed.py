@@ -66,7 +66,7 @@ def test_no_file_holds_a_word_running_killed_or_stopped(tmp_path: Path, provider
         connection = instance.connect(REQUEST)
         while b"quartz" not in got:
             got += connection.recv(65536)
-        instance.wait_until(lambda: flushed(instance) > sum(map(len, hanging.chunks)), 20)
+        instance.wait_until(lambda: flushed(instance) > sum(map(len, hanging.chunks)))
         stands_nowhere(instance)
 
         instance.kill("worker")

@@ -129,7 +129,7 @@ def main(folder: Path) -> dict[str, Any]:
         time.sleep(0.5)
         wire(callers.pid, elsewhere.pid)
         serving = subprocess.Popen(["nsenter", "-t", str(elsewhere.pid), "-n", *script, "serve", folder], cwd=ROOT)
-        ForwardInstance.wait_until((folder / "serving").exists, 20)
+        ForwardInstance.wait_until((folder / "serving").exists)
         with Provider() as provider:
             provider.answer = completion("Hello from the provider")
             instance = ForwardInstance(folder, provider.url, profile="gateway", more=GATEWAY + HOSTS)

@@ -91,7 +91,7 @@ def test_the_request_id_that_the_sdk_shows_finds_the_record(relay: Relay, ready:
         found[:] = [one for one in ready.records() if one["id"].replace("-", "") == error.request_id]
         return bool(found)
 
-    ready.wait_until(recorded, 20)
+    ready.wait_until(recorded)
     assert (found[0]["status"], found[0]["decision"]["code"]) == (401, WHO[4].code)
     assert "max_ttl_s" in found[0]["decision"]["reason"], "the exact reason is in the record, and there alone"
     assert ready.sekisho("show", error.request_id).returncode == 0
