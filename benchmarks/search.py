@@ -5,6 +5,7 @@ asks it. Words are two kanji, drawn so that the commonest stands in every tenth 
 """
 
 import argparse
+import itertools
 import json
 import random
 import statistics
@@ -20,15 +21,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from console.overview import OVERVIEW, PEOPLE_BY, REFUSALS
 from exchange.call import Text
 from exchange.principal import Principal
 from exchange.record import Derived, RawBytes, Record, Seen
 from exchange.reply import Usage
 from recording.threads import Threads
 from storage.query.parsing import parse
+from storage.query.terms import After, Is, Query, Term
 from storage.sqlite.driver import audit_path, open_for_writing
 from storage.sqlite.reading import AuditReader
-from storage.sqlite.selection import select
+from storage.sqlite.summary import Dimension, Steps
+from storage.sqlite.tally import DAY
 from storage.sqlite.thread_index import ThreadIndex, m002_threads
 from storage.sqlite.writing import AuditWriter
 
@@ -36,7 +40,11 @@ KANJI = "東京大阪会議資料売上顧客契約設計試験障害手順報�
 BATCH = 200
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 SPAN = timedelta(days=90)
-PEOPLE = [Principal(f"p{i}", f"p{i}@example.com", "example.com", "own") for i in range(500)]
+DOMAINS = ("example.com", "example.co.jp")
+PEOPLE = [Principal(f"p{i}", f"p{i}@{(d := DOMAINS[i % 40 == 39])}", d, "own") for i in range(500)]
+MODELS = (("gpt-4o", 0.6), ("gpt-4o-mini", 0.9), ("claude-sonnet-4-5", 0.99), ("o3", 1.0))  # up to
+OPERATIONS = {"claude-sonnet-4-5": "messages"}
+RAREST, RARE_EVERY = "mistral-tiny", 400_000  # a model of which there are three in a million, none of them new
 
 
 def words(rnd: random.Random, count: int = 600) -> list[str]:
@@ -65,18 +73,22 @@ def _record(n: int, at: int, who: Principal, question: str, answer: str, rnd: ra
     response = json.dumps({"id": f"chatcmpl-{n}", "choices": [{"index": 0, "message": message}]}, ensure_ascii=False)
     asked, answered = request.encode(), response.encode()
     refused = rnd.random() < 0.0005
+    drawn = rnd.random()
+    model = RAREST if n % RARE_EVERY == 100 else next(name for name, upto in MODELS if drawn < upto)
+    cut = not refused and rnd.random() < 0.01
     seen = Seen(
         id=uuid_utils.uuid7().hex, started_at=at, node="bench", principal=who, credential=None, address="10.0.0.1",
         user_agent="OpenAI/Python 3.54.0", mode="reverse", outcome="deny" if refused else "allow",
         code="model_not_allowed" if refused else None, rule="everyone", reason=None, policy="sha256:0",
         provider="openai", method="POST", host="api.openai.com", path="/v1/chat/completions", query=None,
         observed="response_ended", status=200, request_bytes=len(asked), response_bytes=len(answered),
-        capture_truncated=False, upstream_request_id="req_1", overhead=300, ttft=40_000, duration=900_000, changed=(),
+        capture_truncated=False, upstream_request_id="req_1", overhead=300, ttft=int(rnd.lognormvariate(13.5, 0.8)), duration=900_000, changed=(),
         boot="bench", number=n + 1,
     )  # fmt: skip
     derived = Derived(
-        operation="chat", request_model="gpt-4o" if rnd.random() < 0.99 else "o3", response_model=None, stream=False,
-        end_state="refused" if refused else "complete", usage=Usage(12, 34), usage_source="provider", cost_usd=0.001,
+        operation=OPERATIONS.get(model, "chat"),  # type: ignore[arg-type]
+        request_model=model, response_model=None, stream=False,
+        end_state="refused" if refused else "client_gone" if cut else "complete", usage=Usage(12, 34), usage_source="provider", cost_usd=0.001,
         request=asked, response=answered, texts=(Text("user", question), Text("answer", answer)),
     )  # fmt: skip
     return Record(seen, derived, RawBytes(asked, "application/json", None, answered, "application/json", None, ()))
@@ -132,12 +144,26 @@ def questions(vocabulary: list[str]) -> dict[str, Callable[[int], str]]:
         "nothing but -word": lambda n: f"-{word(n)}",
         'exact:"…"': lambda n: f'exact:"item_{n * 37 % 10_000}"',
         "user:": lambda n: f"user:p{n % 500}@example.com",
+        "a word of a rare model": lambda n: f"{word(n)} model:o3",
+        "a word of a model that has three": lambda n: f"{word(n)} model:{RAREST}",
+        "-word of a rare model": lambda n: f"-{word(n)} model:o3",
         "a word of one person": lambda n: f"{word(n)} user:p{n % 500}@example.com",
         "model: that is rare": lambda n: "model:o3*" if n % 2 else "model:o3",
+        "model: that has three": lambda _: f"model:{RAREST}",
+        "model: that is not there": lambda _: "model:nowhere",
+        "domain: that is rare": lambda _: "domain:example.co.jp",
+        "domain: that is not there": lambda _: "domain:nowhere.example",
+        "operation:messages": lambda _: "operation:messages",
+        "operation: that is not there": lambda _: "operation:embeddings",
+        "host: that is not there": lambda _: "host:nowhere.example",
+        "end:client_gone": lambda _: "end:client_gone",
+        "end:timed_out, of which there are none": lambda _: "end:timed_out",
         "decision:deny": lambda _: "decision:deny",
         "tool:": lambda _: "tool:get_weather",
         "a word, after:7d": lambda n: f"{word(n)} after:7d",
         "after:1h": lambda _: "after:1h",
+        "after:30d": lambda _: "after:30d",
+        "a rare model, after:30d": lambda _: "model:o3 after:30d",
         "before: a month ago": lambda n: f"before:{30 + n % 30}d",
         "no such word": lambda _: "鰯鯖",
     }
@@ -145,8 +171,12 @@ def questions(vocabulary: list[str]) -> dict[str, Callable[[int], str]]:
 
 def ask(folder: Path, vocabulary: list[str], tries: int, console: Console) -> Table:
     reader = AuditReader(folder)
-    table = Table(title="milliseconds until the newest 50 are there", title_justify="left", width=110)
-    for name, justify in (("asked", "left"), ("found", "right"), ("seqs p50", "right"), ("p95", "right"), ("max", "right"),
+    table = Table(
+        title="milliseconds until the newest 50 are there, and what they have in common",
+        title_justify="left",
+        width=110,
+    )
+    for name, justify in (("asked", "left"), ("found", "right"), ("facets p50", "right"), ("p95", "right"), ("max", "right"),
                           ("records p50", "right"), ("p95", "right"), ("max", "right")):  # fmt: skip
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     rows = questions(vocabulary)
@@ -158,15 +188,43 @@ def ask(folder: Path, vocabulary: list[str], tries: int, console: Console) -> Ta
             found: list[int] = []
             for n in range(tries):
                 query = parse(question(n), NOW)
-                sql, values = select(query).page(newest_first=True, before=None, after=None, limit=50)
-                seqs.append(_timed(lambda sql=sql, values=values: reader._asked(sql, *values))[0])  # type: ignore[misc]
-                spent, lines = _timed(lambda query=query: reader.search(query, 50))  # type: ignore[misc]
+                seqs.append(_timed(lambda query=query: reader.facets(query, 5_000))[0])  # type: ignore[misc]
+                spent, lines = _timed(lambda query=query: reader.listed(query, 50, bodies=256 << 10))  # type: ignore[misc]
                 whole.append(spent)
                 found.append(len(lines))
                 bar.advance(task)
                 if sum(seqs) + sum(whole) > 20_000:
                     break  # slow enough to know it
             table.add_row(name, f"{statistics.median(found):.0f}", *_spread(seqs), *_spread(whole))
+    reader.close()
+    return table
+
+
+def count_up(folder: Path, tries: int) -> Table:
+    """Of the pages that count: what they ask for, in days of the record's zone."""
+    reader = AuditReader(folder)
+    table = Table(title="milliseconds until it is counted", title_justify="left", width=110)
+    for name, justify in (("asked", "left"), ("groups", "right"), ("p50", "right"), ("p95", "right"), ("max", "right")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    pages: dict[str, tuple[tuple[Dimension, ...], ...]] = {
+        "overview": OVERVIEW,
+        "people": PEOPLE_BY,
+        "refusals": REFUSALS,
+    }
+    for days, (page, by), asked in itertools.product((7, 30, 90), pages.items(), ("", "domain:example.co.jp", "東京")):
+        begin = (NOW - timedelta(days=days) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+        query = Query(
+            (
+                *parse(asked, NOW).terms,
+                Term(After(begin)),
+                *([Term(Is("decision", "deny"))] if page == "refusals" else []),
+            )
+        )
+        times = []
+        for _ in range(min(tries, 20)):
+            spent, found = _timed(lambda query=query, by=by: reader.summaries(query, Steps(DAY, reader._zone), by))  # type: ignore[misc]
+            times.append(spent)
+        table.add_row(f"{page}, {days} days {asked}", str(sum(map(len, found))), *_spread(times))
     reader.close()
     return table
 
@@ -188,7 +246,7 @@ def main() -> None:
     parser.add_argument("--tries", type=int, default=200, help="of each question")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="build here, or ask what was built here before")
     args = parser.parse_args()
-    console, vocabulary = Console(), words(random.Random(3))
+    console, vocabulary = Console(width=120), words(random.Random(3))
     with tempfile.TemporaryDirectory() as name:
         folder = args.keep or Path(name)
         if not audit_path(folder).exists():
@@ -198,6 +256,7 @@ def main() -> None:
         table = ask(folder, vocabulary, args.tries, console)
         console.print(f"{AuditReader(folder).count():,} exchanges, {size / (1 << 20):,.0f} MiB")
         console.print(table)
+        console.print(count_up(folder, args.tries))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from storage.sqlite.selection import unsearchable
 from wire.conversation.record import read_record
 
 PAGE: Final = 50
-_COUNTED: Final = 5_000  # exchanges that facets count
+_COUNTED: Final = 2_000  # exchanges that facets count
 _VALUES: Final = 6  # of a facet
 _LOOK: Final = 1.0  # seconds between two looks for what is new
 _LEASE: Final = 60.0  # seconds for which one line in access.db speaks: "all from this seq on"

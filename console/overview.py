@@ -15,10 +15,12 @@ from console.completion import quoted_if_needed
 from console.exchanges import read_query
 from console.explaining import explained
 from console.house import House, session_of
+from exchange.record import identifier
 from storage.query.parsing import QueryProblem
-from storage.query.terms import After, Before, Query, Term
+from storage.query.terms import After, Before, Is, Query, Term
 from storage.sqlite.people import Who
-from storage.sqlite.summary import FIRST_BYTE, Group
+from storage.sqlite.summary import Dimension, Group, Steps
+from storage.sqlite.tally import FIRST_BYTE
 
 RANGES: Final = {
     "24h": timedelta(hours=24),
@@ -28,6 +30,12 @@ RANGES: Final = {
 }
 _SHOWN: Final = 12  # of a list
 _PEOPLE: Final = 500
+_EXPLAINED: Final = 1_000  # groups of refusals of which the reason is looked up
+OVERVIEW: Final[tuple[tuple[Dimension, ...], ...]] = (
+    ("step",), ("person",), ("model",), ("domain",),
+)  # fmt: skip
+REFUSALS: Final[tuple[tuple[Dimension, ...], ...]] = (("person", "model", "code", "rule"),)
+PEOPLE_BY: Final[tuple[tuple[Dimension, ...], ...]] = (("issuer", "subject", "person", "domain"),)
 
 
 @dataclass(slots=True)
@@ -42,7 +50,7 @@ class Sum:
     cut: int = 0
     errors: int = 0
     unpriced: int = 0
-    last_at: int = 0
+    last_seq: int = 0
     slow: list[int] = field(default_factory=lambda: [0] * (len(FIRST_BYTE) + 1))
 
     def add(self, group: Group) -> None:
@@ -51,14 +59,12 @@ class Sum:
         self.tokens_out += group.output_tokens
         self.cost += group.cost_usd
         self.unpriced += group.unpriced
-        self.last_at = max(self.last_at, group.last_at)
-        if group.end_state == "refused":
-            self.refused += group.count
-        elif group.end_state in ("upstream_cut", "client_gone", "timed_out", "proxy_died"):
-            self.cut += group.count
-        elif group.end_state == "upstream_error" or group.failed:
-            self.errors += group.count if group.end_state == "upstream_error" else group.failed
-        self.slow = [a + b for a, b in zip(self.slow, group.slow, strict=True)]
+        self.last_seq = max(self.last_seq, group.last_seq)
+        self.refused += group.refused
+        self.cut += group.cut
+        self.errors += group.errors
+        if group.slow:
+            self.slow = [a + b for a, b in zip(self.slow, group.slow, strict=True)]
 
     @property
     def well(self) -> int:
@@ -111,19 +117,15 @@ class Overview:
         found = shown(request, Query((*query.terms, *bounds)), span)
         return self._house.page(request, template, **common, **found)
 
-    def _groups(self, request: Request, query: Query, span: "Span") -> list[Group]:
-        with self._house.store(request) as store:
-            return store.summary(query, span.step, span.offset)
-
     def _overview(self, request: Request, query: Query, span: "Span") -> dict[str, Any]:
-        groups = self._groups(request, query, span)
+        with self._house.store(request) as store:
+            groups, *named = store.summaries(query, Steps(span.step, span.offset), OVERVIEW)
+            unseen = store.unseen(span.begin)[:_SHOWN]
         by_step: dict[int, Sum] = defaultdict(Sum)
         for group in groups:
-            by_step[group.step].add(group)
+            by_step[group.step or 0].add(group)
         steps = [by_step.get(step, Sum()) for step in span.steps()]
         labels = [span.label(step) for step in span.steps()]
-        with self._house.store(request) as store:
-            unseen = store.unseen(span.begin)[:_SHOWN]
         ended = [
             Series("Well", "s-good", [each.well for each in steps]),
             Series("Refused", "s-no", [each.refused for each in steps]),
@@ -155,15 +157,19 @@ class Overview:
                 },
             ],
             "tops": [
-                _top("Person", "user", groups, lambda group: group.person),
-                _top("Model", "model", groups, lambda group: group.model),
-                _top("Domain", "domain", groups, lambda group: group.domain),
+                _top("Person", "user", named[0], lambda group: group.person),
+                _top("Model", "model", named[1], lambda group: group.model),
+                _top("Domain", "domain", named[2], lambda group: group.domain),
             ],
             "unseen": unseen,
         }
 
     def _refusals(self, request: Request, query: Query, span: "Span") -> dict[str, Any]:
-        denied = [group for group in self._groups(request, query, span) if group.outcome == "deny"]
+        denied_only = Query((*query.terms, Term(Is("decision", "deny"))))
+        with self._house.store(request) as store:
+            denied = store.summaries(denied_only, Steps(span.step, span.offset), REFUSALS)[0]
+            newest = sorted({group.last_seq for group in denied}, reverse=True)[:_EXPLAINED]
+            last = store.last_of(newest)
         by_code: dict[str, list[Group]] = defaultdict(list)
         for group in denied:
             by_code[group.code or "refused"].append(group)
@@ -173,8 +179,9 @@ class Overview:
             reasons = Counter[str]()
             for group in groups:
                 people[group.person] += group.count
-                reasons[group.reason or ""] += group.count
-            newest = max(groups, key=lambda group: group.last_at)
+                if group.last_seq in last:
+                    reasons[last[group.last_seq][2] or ""] += group.count
+            latest = last.get(max(group.last_seq for group in groups))
             codes.append(
                 {
                     "code": code,
@@ -184,15 +191,17 @@ class Overview:
                     "models": [name for name, _ in Counter(g.model for g in groups if g.model).most_common(5)],
                     "people": people.most_common(_SHOWN),
                     "reasons": [(said, count) for said, count in reasons.most_common(3) if said],
-                    "last": newest.last_id,
-                    "last_at": _moment(newest.last_at),
+                    "last": identifier(latest[0]) if latest else None,
+                    "last_at": _moment(latest[1]) if latest else None,
                     "href": _search("decision", "deny" if code == "refused" else code),
                 }
             )
         return {"empty": not denied, "codes": codes, "total": sum(group.count for group in denied)}
 
     def _people(self, request: Request, query: Query, span: "Span") -> dict[str, Any]:
-        groups = [group for group in self._groups(request, query, span) if group.issuer is not None]
+        with self._house.store(request) as store:
+            groups = store.summaries(query, Steps(span.step, span.offset), PEOPLE_BY)[0]
+        groups = [group for group in groups if group.issuer is not None]
         sums: dict[tuple[str, str], Sum] = defaultdict(Sum)
         named: dict[tuple[str, str], Group] = {}
         for group in groups:
@@ -204,7 +213,9 @@ class Overview:
         with self._house.store(request) as store:
             begun = store.begun()
             held = {hold.who for hold in store.holds() if hold.who is not None}
+            last = store.last_of([sums[key].last_seq for key in most])
             for key in most:
+                latest = last.get(sums[key].last_seq)
                 first = store.first_seen(*key)
                 one = named[key]
                 known = {"issuer": key[0], "subject": key[1]}
@@ -216,7 +227,7 @@ class Overview:
                         "sum": sums[key],
                         "first": None if first is None else _moment(first),
                         "new": first is not None and first >= span.begin > begun,
-                        "last": _moment(sums[key].last_at),
+                        "last": None if latest is None else _moment(latest[1]),
                         "held": not held.isdisjoint({Who(one.person), Who(key[1]), Who(None, *key)}),
                         "hold": f"/orders/new?{urlencode({'kind': 'hold', **known})}",
                         "erase": f"/orders/new?{urlencode({'kind': 'erase', **known})}",

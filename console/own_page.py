@@ -17,6 +17,7 @@ from console.looking import actor_of
 from console.overview import Span, Sum
 from storage.access import Access, read_access
 from storage.query.terms import After, Before, Query, Term
+from storage.sqlite.summary import Steps
 from wire.conversation.record import read_record
 
 _LATEST: Final = 20
@@ -51,7 +52,7 @@ class OwnPage:
         span = Span.of("90d")
         query = Query((Term(After(span.begin)), Term(Before(span.end))))
         with self._house.own_store(email) as store:
-            groups = store.summary(query, span.step, span.offset)
+            (groups,) = store.summaries(query, Steps(span.step, span.offset), (("model",),))
             lines = [line_of(read_record(each), (), content=False) for each in store.listed(Query(), _LATEST)]
             places = store.places(_PLACES)
             begun = store.begun()

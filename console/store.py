@@ -1,6 +1,6 @@
 """What the pages ask of a store. SQLite answers today; whatever answers the same can serve them unchanged."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from settings.schema import Settings
@@ -10,7 +10,7 @@ from storage.sqlite.coverage import Unseen
 from storage.sqlite.facets import Facets
 from storage.sqlite.people import Identity, Who
 from storage.sqlite.reading import AuditReader, RawBody
-from storage.sqlite.summary import Group
+from storage.sqlite.summary import Dimension, Group, Steps
 
 _PATIENCE: Final = 20.0  # seconds for one page's questions together
 
@@ -51,8 +51,12 @@ class Store(Protocol):
         """The exact bytes of a request or a response."""
         ...
 
-    def summary(self, query: Query, step: int, offset: int) -> list[Group]:
-        """What the finds come to, by steps of so many microseconds in a zone so far east of Greenwich."""
+    def summaries(self, query: Query, steps: Steps, by: Sequence[Sequence[Dimension]]) -> list[list[Group]]:
+        """What the finds come to, grouped in each of these ways."""
+        ...
+
+    def last_of(self, seqs: Sequence[int]) -> dict[int, tuple[str, int, str | None]]:
+        """Of these exchanges: id, when they began (microseconds since 1970), and why it was decided so."""
         ...
 
     def first_seen(self, issuer: str, subject: str) -> int | None:

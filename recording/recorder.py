@@ -118,6 +118,7 @@ class Recorder:
     def _take_up(self, writer: AuditWriter) -> None:
         """Work on this record from here on."""
         self._writer = writer
+        writer.tally_here()
         self._intake = Intake(journal_dir(self._data_dir), writer.cursors(), self._masters)
         self._threads = Threads(writer.thread_of)
 
@@ -166,6 +167,7 @@ class Recorder:
             self.tidy()
         if time.monotonic() - self._anchored > self._heads.every:
             self._anchor()
+            self._writer.tally_here()
         self._clearing.in_passing()
         return count
 

@@ -1,11 +1,13 @@
 """Looking into audit.db: one exchange, the latest, what has these words, everything in order."""
 
+import math
 import re
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from functools import cached_property
+from itertools import batched, islice
 from pathlib import Path
 from typing import Final
 
@@ -20,17 +22,21 @@ from storage.sealing.vault import SealedReading
 from storage.sqlite.bodies import BodyReader
 from storage.sqlite.coverage import Unseen, coverage
 from storage.sqlite.driver import StoreProblem, audit_path, open_current
-from storage.sqlite.facets import Facets, facets
+from storage.sqlite.facets import Facets, facets_of, facets_of_all
 from storage.sqlite.literals import stand_in
 from storage.sqlite.narrowed import narrow
 from storage.sqlite.people import Identity, Who, identities_of
 from storage.sqlite.selection import Selection, select
 from storage.sqlite.shape import COLUMNS, FROM, body_of, record_json
-from storage.sqlite.summary import Group, summary
+from storage.sqlite.summary import Dimension, Group, Steps, summaries
 from storage.sqlite.verifying import problem_of
+from storage.sqlite.whereabouts import Stretch, stretches
 from storage.sqlite.wording import PLAIN, wording_of
 
 _PAGE = 200
+_LONGEST_PAGE: Final = 5_000
+_WINDOW: Final = 20_000  # exchanges
+_COUNTING: Final = 0.03  # seconds for what finds have in common: a page waits for it
 _INSTRUCTIONS: Final = 10_000  # of SQLite's machine between two looks at the clock
 _NO_BODIES: Final = {"request": None, "request_json": None, "response": None}
 
@@ -46,6 +52,10 @@ class RawBody:
     content_encoding: str | None
     state: str  # kept | expired | masked | off
     arrivals: list[tuple[int, int]]
+
+
+class TookTooLong(StoreProblem):
+    """A question was broken off."""
 
 
 class AuditReader:
@@ -65,9 +75,8 @@ class AuditReader:
             raise ValueError("an own record needs an address")
         self._db = open_current(audit_path(data_dir))
         self._connection: sqlite3.Connection = self._db.conn
-        if patience is not None:
-            until = time.monotonic() + patience
-            self._connection.set_progress_handler(lambda: time.monotonic() > until, _INSTRUCTIONS)
+        self._end = math.inf if patience is None else time.monotonic() + patience
+        self._connection.set_progress_handler(lambda: time.monotonic() > self._end, _INSTRUCTIONS)
         self._connection.row_factory = sqlite3.Row
         self._only = only
         if only is not None:
@@ -94,8 +103,7 @@ class AuditReader:
         return int(found[0])
 
     def last_seq(self) -> int:
-        found = self._connection.execute("select max(seq) from exchange").fetchone()
-        return int(found[0] or 0)
+        return int(self._asked("select max(seq) from exchange")[0][0] or 0)
 
     def latest(self, limit: int) -> list[bytes]:
         """The newest records, oldest of them first."""
@@ -153,12 +161,29 @@ class AuditReader:
         return record_json({**dict(rows[0]), **_NO_BODIES}, self._bodies) if rows else None
 
     def facets(self, query: Query, upto: int) -> Facets:
-        """What the newest so many that the query finds have in common. Characters of exact: are not looked at."""
-        return facets(self._asked, self._selection(query), upto)
+        """What the newest so many that the query finds have in common; fewer, where they are not found at once.
+        Characters of exact: are not looked at."""
+        if self._zone is not None and (known := facets_of_all(self._asked, query)) is not None:
+            return known
+        seqs: list[int] = []
+        end, self._end = self._end, min(self._end, time.monotonic() + _COUNTING)
+        try:
+            for seq in islice(self._seqs(query, newest_first=True, page=_PAGE), upto):
+                seqs.append(seq)  # noqa: PERF402 - one by one, for those that were found by then count
+            whole = len(seqs) < upto
+        except TookTooLong:
+            whole = False
+        finally:
+            self._end = end
+        return facets_of(self._asked, seqs, whole=whole)
 
-    def summary(self, query: Query, step: int, offset: int) -> list[Group]:
-        """What the finds come to, by steps of so many microseconds. Characters of exact: are not looked at."""
-        return summary(self._asked, self._selection(query), step, offset)
+    def summaries(self, query: Query, steps: Steps, by: Sequence[Sequence[Dimension]]) -> list[list[Group]]:
+        """What the finds come to, grouped in each of these ways. Characters of exact: are not looked at."""
+        places = stretches(self._asked, query, self._zone)
+        if not places:
+            return [[] for _ in by]
+        within = (places[-1][0], places[0][1])
+        return summaries(self._asked, query, self._selection(query), within, steps, by, self._zone)
 
     def first_seen(self, issuer: str, subject: str) -> int | None:
         """When the first exchange of this identity that is on record began: microseconds since 1970."""
@@ -176,6 +201,14 @@ class AuditReader:
         """(seq, when it began in microseconds since 1970) of the newest so many, newest first."""
         found = self._asked("select seq, started_at from exchange order by seq desc limit ?", limit)
         return [(row[0], row[1]) for row in found]
+
+    def last_of(self, seqs: Sequence[int]) -> dict[int, tuple[str, int, str | None]]:
+        """Of these exchanges: id, when they began (microseconds since 1970), and why it was decided so."""
+        rows = self._asked(
+            f"select seq, id, started_at, reason from exchange where seq in ({', '.join('?' * len(seqs))})",  # noqa: S608
+            *seqs,
+        )
+        return {row["seq"]: (row["id"], row["started_at"], row["reason"]) for row in rows}
 
     def holds(self) -> list[Hold]:
         """The holds as they are now; who has an own record only is not told."""
@@ -204,6 +237,15 @@ class AuditReader:
         """Why this record is not what was recorded, by its hash and those beside it; None when it is."""
         return problem_of(self._connection, seq, self._bodies.opener)
 
+    @cached_property
+    def _zone(self) -> int | None:
+        """Of the tally's days; None where it must not be asked, since it counts everybody."""
+        return (
+            None
+            if self._only is not None
+            else int(self._asked("select value from meta where name = 'tally_zone'")[0][0])
+        )
+
     def _selection(self, query: Query) -> Selection:
         return select(query, wording_of(self._sealed) if any(map(_by_index, query.terms)) else PLAIN)
 
@@ -212,16 +254,39 @@ class AuditReader:
     ) -> Iterator[sqlite3.Row]:
         """Page by page, each from where the last one ended: the position is a seq, so nothing shifts meanwhile."""
         selection = self._selection(query)
-        while True:
-            sql, values = selection.page(newest_first=newest_first, before=before, after=after, limit=page)
-            seqs = [row[0] for row in self._asked(sql, *values)]
+        found = self._seqs(query, newest_first=newest_first, page=page, before=before, after=after)
+        for seqs in batched(found, page):
             rows = self._rows(f"where e.seq in ({', '.join('?' * len(seqs))})", *seqs)
             for row in sorted(rows, key=lambda row: row["seq"], reverse=newest_first):
                 if self._holds(selection, row):
                     yield row
-            if len(seqs) < page:
-                return
-            before, after = (seqs[-1], after) if newest_first else (before, seqs[-1])
+
+    def _seqs(
+        self, query: Query, *, newest_first: bool, page: int, before: int | None = None, after: int | None = None
+    ) -> Iterator[int]:
+        """What is found by SQL, in order: each question goes on from where the last one ended."""
+        selection = self._selection(query)
+        places = stretches(self._asked, query, self._zone)
+        if selection.hidden is not None:  # what is not to be there is looked up for so many at a time
+            places = [each for place in places for each in self._windows(place)]
+        for first, last in places if newest_first else reversed(places):
+            low = first if after is None else max(first, after + 1)
+            high = last if before is None else min(last, before - 1)
+            while low <= high:
+                sql, values = selection.page(low, high, newest_first=newest_first, limit=page)
+                seqs = [row[0] for row in self._asked(sql, *values)]
+                yield from seqs
+                if len(seqs) < page:
+                    break
+                low, high = (low, seqs[-1] - 1) if newest_first else (seqs[-1] + 1, high)
+                page = min(page * 5, _LONGEST_PAGE)
+
+    def _windows(self, place: Stretch) -> Iterator[Stretch]:
+        last = min(place[1], self.last_seq())
+        while last >= place[0]:
+            first = max(place[0], last - _WINDOW + 1)
+            yield first, last
+            last = first - 1
 
     def _holds(self, selection: Selection, row: sqlite3.Row) -> bool:
         literals = {*selection.literals, *selection.without}
@@ -265,7 +330,7 @@ class AuditReader:
             return self._connection.execute(sql, values).fetchall()
         except sqlite3.OperationalError as cannot:
             if cannot.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
-                raise StoreProblem("This took too long. Ask for less: a shorter time, or a rarer word.") from cannot
+                raise TookTooLong("This took too long. Ask for less: a shorter time, or a rarer word.") from cannot
             raise StoreProblem(f"The record cannot be read: {cannot}.") from cannot
         except sqlite3.Error as cannot:
             raise StoreProblem(f"The record cannot be read: {cannot}.") from cannot

@@ -25,19 +25,25 @@ class Selection:
     values: tuple[object, ...]
     literals: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    looked_up: bool = False
+    hidden: str | None = None
+    """For full text: what must not stand there, where there is nothing that must."""
 
-    def page(self, *, newest_first: bool, before: int | None, after: int | None, limit: int) -> _Sql:
-        """The seqs of one page."""
-        conditions = [self.where]
-        values = [*self.values]
-        for bound, operator in ((before, "<"), (after, ">")):
-            if bound is not None:
-                conditions.append(f"{self.key} {operator} ?")
-                values.append(bound)
+    def within(self, first: int, last: int) -> _Sql:
+        """The condition, between these seqs, both included."""
+        # `+`: where another index leads to the finds, SQLite must not go through all between these instead.
+        place = f"+{self.key}" if self.looked_up else self.key
+        where, values = f"{self.where} and {place} between ? and ?", (*self.values, first, last)
+        if self.hidden is None:
+            return where, values
+        unwanted = "select rowid from search where search match ? and rowid between ? and ?"
+        return f"{where} and {self.key} not in ({unwanted})", (*values, self.hidden, first, last)
+
+    def page(self, first: int, last: int, *, newest_first: bool, limit: int) -> _Sql:
+        """The seqs of one page, between these, both included."""
+        where, values = self.within(first, last)
         order = "desc" if newest_first else "asc"
-        sql = (
-            f"select {self.key} from {self.source} where {' and '.join(conditions)} order by {self.key} {order} limit ?"  # noqa: S608 - SQL of our own
-        )
+        sql = f"select {self.key} from {self.source} where {where} order by {self.key} {order} limit ?"  # noqa: S608 - SQL of our own
         return sql, (*values, limit)
 
 
@@ -61,14 +67,13 @@ def select(query: Query, wording: Wording = PLAIN) -> Selection:
     unwanted: list[str] = []
     literals: list[str] = []
     without: list[str] = []
-    fields: dict[tuple[Field, bool], list[str]] = {}
     times: list[tuple[After | Before, bool]] = []
     texts = 0
     for term in query.terms:
         condition: Condition = term.condition
         match condition:
-            case Is(field, value):
-                fields.setdefault((field, term.negated), []).append(value)
+            case Is():
+                pass
             case After() | Before():
                 times.append((condition, term.negated))
             case Exact(text):
@@ -81,13 +86,11 @@ def select(query: Query, wording: Wording = PLAIN) -> Selection:
                 (unwanted if term.negated else wanted).extend(_phrases(wording, text))
     by_text = bool(wanted)
     key = "search.rowid" if by_text else "e.seq"
+    fields = _fields_of(query)
     conditions: list[_Sql] = []
     if by_text:
         conditions.append(("search match ?", (all_of(wanted, unwanted),)))
-    elif unwanted:
-        hidden = "not exists (select 1 from search where search match ? and rowid = e.seq)"
-        conditions.append((hidden, (" OR ".join(unwanted),)))
-    elif texts and not (fields or times or without):
+    elif texts and not unwanted and not (fields or times or without):
         conditions.append(_NEVER)  # nothing but words that the index does not know
     for (field, negated), values in fields.items():
         if field == "tool":
@@ -95,8 +98,6 @@ def select(query: Query, wording: Wording = PLAIN) -> Selection:
         conditions.append(_held(_any(_FIELDS[field], values), negated))
     for each, negated in times:
         conditions.append(_held(_time(each), negated))
-        if not negated:
-            conditions.append(_seqs(each, key))
     where = " and ".join(sql for sql, _ in conditions) or "1"
     return Selection(
         source="search cross join exchange e on e.seq = search.rowid" if by_text else "exchange e",
@@ -105,7 +106,46 @@ def select(query: Query, wording: Wording = PLAIN) -> Selection:
         values=tuple(value for _, values in conditions for value in values),
         literals=tuple(literals),
         without=tuple(without),
+        looked_up=not by_text and is_looked_up(query),
+        hidden=" OR ".join(unwanted) if unwanted and not by_text else None,
     )
+
+
+def by_kind(query: Query) -> _Sql | None:
+    """The condition of the query's fields on the kinds of exchanges that there are (storage.sqlite.tally, whose columns
+    bear the names of `exchange`); None where it asks for none of them."""
+    fields = _fields_of(query)
+    conditions = [
+        _held(_any(_FIELDS[field], values), negated) for (field, negated), values in fields.items() if field in _OF_KIND
+    ]
+    if not conditions:
+        return None
+    return " and ".join(sql for sql, _ in conditions), tuple(value for _, bound in conditions for value in bound)
+
+
+def is_only_by_kind(query: Query) -> bool:
+    """Fields of the kind and times, and nothing else?"""
+    return all(
+        isinstance(each.condition, After | Before)
+        or (isinstance(each.condition, Is) and each.condition.field in _OF_KIND)
+        for each in query.terms
+    )
+
+
+def is_looked_up(query: Query) -> bool:
+    """Is there something that leads to all finds by an index of its own: a person, a thread, a tool?"""
+    return any(
+        not term.negated and isinstance(term.condition, Is) and term.condition.field in ("tool", "thread", "user")
+        for term in query.terms
+    )
+
+
+def _fields_of(query: Query) -> dict[tuple[Field, bool], list[str]]:
+    fields: dict[tuple[Field, bool], list[str]] = {}
+    for term in query.terms:
+        if isinstance(term.condition, Is):
+            fields.setdefault((term.condition.field, term.negated), []).append(term.condition.value)
+    return fields
 
 
 def _phrases(wording: Wording, text: str, *, begun: bool = False) -> list[str]:
@@ -126,15 +166,6 @@ def _any(made: Callable[[str], _Sql], values: Iterable[str]) -> _Sql:
 
 def _time(bound: After | Before) -> _Sql:
     return (f"e.started_at {'>=' if isinstance(bound, After) else '<'} ?", (bound.at,))
-
-
-def _seqs(bound: After | Before, key: str) -> _Sql:
-    """The same again by seq, which is nearly in the order of time: an index of two numbers says from where to look.
-    The clock may have gone back, and an exchange is stored when it ends: so the first of all later ones, no guess."""
-    # `+`: SQLite would go through the record by seq until one fits, instead of asking the index of times.
-    edge, operator = ("min(+seq)", ">=") if isinstance(bound, After) else ("max(+seq)", "<=")
-    condition, values = _time(bound)
-    return f"{key} {operator} (select {edge} from exchange e where {condition})", values  # noqa: S608 - our own
 
 
 def _like(column: str, value: str) -> _Sql:
@@ -214,3 +245,4 @@ _FIELDS: Final[dict[Field, Callable[[str], _Sql]]] = {
     "tool": _tool,
     "thread": _thread,
 }
+_OF_KIND: Final[frozenset[Field]] = frozenset(("user", "domain", "model", "host", "operation", "decision", "end"))

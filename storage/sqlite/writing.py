@@ -27,6 +27,7 @@ from storage.sqlite.breaks import ChainBreak, last_break, write_break
 from storage.sqlite.coverage import write_unread
 from storage.sqlite.driver import StoreProblem, open_for_writing
 from storage.sqlite.search_index import SearchIndex
+from storage.sqlite.tally import tally_anew, tally_zone, zone_here
 from storage.sqlite.thread_index import ThreadIndex
 from storage.sqlite.transaction import transaction
 from storage.upkeep.upgrade import bring_up_to_date, unusable
@@ -159,6 +160,13 @@ class AuditWriter:
         finally:
             self._connection.execute("pragma busy_timeout=10000")
         return not busy
+
+    def tally_here(self) -> None:
+        """Have the tally's days be those of this machine's zone, if it was moved, or its clock went over to summer."""
+        zone = zone_here()
+        if tally_zone(self._connection) != zone:
+            with transaction(self._connection):
+                tally_anew(self._connection, zone)
 
     def tombstone_head(self) -> tuple[int, str] | None:
         """(id, hash) of the last tombstone."""

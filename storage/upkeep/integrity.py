@@ -32,6 +32,7 @@ def looked_through(data_dir: Path, *, full: bool = False) -> Iterator[tuple[str,
             ("pages and rows" + (", every index" if full else ""), _full if full else _quick),
             ("schema", _schema),
             ("rows that belong together", _relations),
+            ("the tally of days", _tally),
         ):
             yield what, None
             yield what, _found(what, look, database.conn)
@@ -98,6 +99,19 @@ def _relations(connection: sqlite3.Connection) -> str | None:
     ).fetchall()
     said += [f"exchange {seq} has no body row" for (seq,) in bare]
     return f"{'; '.join(said)}. {_RECOVER}" if said else None
+
+
+def _tally(connection: sqlite3.Connection) -> str | None:
+    exchanges, tokens, tallied, their_tokens = connection.execute(  # at once: somebody may be recording
+        "select e.*, t.* from (select count(*), coalesce(sum(input_tokens), 0) from exchange) e, "
+        "(select coalesce(sum(count), 0), coalesce(sum(input_tokens), 0) from tally) t"
+    ).fetchone()
+    if (exchanges, tokens) == (tallied, their_tokens):
+        return None
+    return (
+        f"It has {tallied} exchanges and {their_tokens} input tokens, the record {exchanges} and {tokens}: what the "
+        "console's overview says is wrong, the record is not. Stop Sekisho and run `sekisho db rebuild`."
+    )
 
 
 def _search(data_dir: Path) -> Finding:

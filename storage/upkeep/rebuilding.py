@@ -8,6 +8,7 @@ import msgspec
 
 from exchange.record import Record
 from storage.sealing.vault import PersonSeal
+from storage.sqlite.tally import tally_anew, tally_zone
 from storage.sqlite.transaction import transaction
 from storage.sqlite.writing import DERIVED, AuditWriter, derived_values
 
@@ -78,6 +79,7 @@ class Rebuilding(AuditWriter):
     def end_rebuild(self) -> None:
         """All is in again."""
         with self._whole():
+            tally_anew(self._connection, tally_zone(self._connection))
             self._connection.execute("delete from meta where name = 'rebuild'")
 
     def _note(self, so_far: Rebuild) -> None:

@@ -15,6 +15,7 @@ from storage.sealing.vault import Altered, Locked
 from storage.sqlite.bodies import BodyReader
 from storage.sqlite.breaks import ChainBreak, Range, ranges, without, write_break
 from storage.sqlite.driver import open_for_writing
+from storage.sqlite.tally import tally_anew, tally_zone
 from storage.sqlite.transaction import transaction
 from storage.upkeep.damage import Known
 from storage.upkeep.upgrade import bring_up_to_date
@@ -23,7 +24,7 @@ _WINDOW: Final = 200  # rows asked for at once
 _NOTHING: Final = 50  # windows without a row, after which a table whose end is unknown is over
 _BODIES: Final = ("request", "request_json", "response", "content")
 _LOCKED: Final = Locked()
-_LEFT_OUT: Final = ("sqlite_", "_sqlite_", "search", "said")  # the index is made again (`rebuild`)
+_LEFT_OUT: Final = ("sqlite_", "_sqlite_", "search", "said", "tally")  # made again: the index by `rebuild`
 
 
 @dataclass(slots=True)
@@ -71,6 +72,7 @@ def salvage(
             source.close()
         connection.execute("begin immediate")
         _fit_together(connection, found, opener)
+        tally_anew(connection, tally_zone(connection))
         found.lost = _missing(connection, known.last_seq)
         heads = dict(
             connection.execute(

@@ -27,7 +27,7 @@ def test_a_record_that_is_well_is_called_so(desk: Desk) -> None:
     for arguments in (["db", "check"], ["db", "check", "--full"]):
         said = desk.sekisho(*arguments)
         assert said.exit_code == 0, said.output
-        assert said.stdout.count("well  ") == 4
+        assert said.stdout.count("well  ") == 5
 
 
 def test_check_leaves_the_index_out_while_the_recorder_runs(desk: Desk) -> None:

@@ -13,7 +13,7 @@ from console.texts import keys
 from exchange.decision import CODES
 from exchange.principal import Principal
 from exchange.record import Record
-from storage.sqlite.summary import FIRST_BYTE
+from storage.sqlite.tally import FIRST_BYTE
 from tests.cli.records import ANN, chat, refused
 from tests.console.conftest import Room
 

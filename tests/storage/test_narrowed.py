@@ -15,6 +15,8 @@ from storage.query.parsing import parse
 from storage.removal.holds import Hold
 from storage.sqlite.people import Who
 from storage.sqlite.reading import AuditReader
+from storage.sqlite.summary import Steps
+from storage.sqlite.tally import DAY
 from tests.cli.records import chat, store
 
 ANN = Principal("ann", "ann@example.com", "example.com", "own")
@@ -86,6 +88,10 @@ def test_everything_else_that_can_be_asked_is_about_oneself_too(data_dir: Path) 
     assert mine.unseen(0) == []
     nothing: list[Hold] = []
     assert mine.holds() == nothing
+    assert mine.facets(parse("", datetime.now().astimezone()), 9).values["user"] == [("zelda@example.com", 1)]
+    (groups,) = mine.summaries(parse("", datetime.now().astimezone()), Steps(DAY, 0), (("person",),))
+    assert [(group.person, group.count) for group in groups] == [("zelda@example.com", 1)]
+    assert seqs(mine, "domain:example.com model:gpt-4o after:2020-01-01") == [2]
     for reader in (everybody, mine):
         reader.close()
 
@@ -98,6 +104,8 @@ def test_everything_else_that_can_be_asked_is_about_oneself_too(data_dir: Path) 
         "select * from coverage",
         "select * from thread_key",
         "select * from person",
+        "select count(*) from tally",
+        "select * from tally_kind",
         "select sql from sqlite_schema",
         "delete from body",
         "drop view temp.exchange",
