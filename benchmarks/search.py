@@ -222,7 +222,7 @@ def count_up(folder: Path, tries: int) -> Table:
         )
         times = []
         for _ in range(min(tries, 20)):
-            spent, found = _timed(lambda query=query, by=by: reader.summaries(query, Steps(DAY, reader._zone), by))  # type: ignore[misc]
+            spent, found = _timed(lambda query=query, by=by: reader.summaries(query, Steps(DAY, reader._zone or 0), by))  # type: ignore[misc]
             times.append(spent)
         table.add_row(f"{page}, {days} days {asked}", str(sum(map(len, found))), *_spread(times))
     reader.close()

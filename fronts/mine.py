@@ -12,10 +12,13 @@ from settings.schema import Settings
 from storage.access import ranges, write_access
 from storage.query.terms import After, Is, Query, Term
 from storage.sqlite.reading import AuditReader
+from storage.sqlite.summary import Dimension, Steps
 
 _PATIENCE: Final = 10.0  # seconds
 _DAY: Final = 86_400_000_000  # microseconds
 _BODIES: Final = 256 << 10  # bytes of an exchange that a list shows words of
+
+_BY: Final[tuple[Dimension, ...]] = ("person", "model")
 
 type Record = dict[str, Any]
 """As docs/record.md."""
@@ -55,7 +58,8 @@ class Mine:
         since = int(time.time() * 1e6) - days * _DAY
         found: dict[str, Use] = defaultdict(Use)
         with self._record() as record:
-            for group in record.summary(_of(email, Term(After(since))), _DAY, 0):
+            (groups,) = record.summaries(_of(email, Term(After(since))), Steps(_DAY, 0), [_BY])
+            for group in groups:
                 if group.person != email:
                     continue  # `*` in an address would be a pattern
                 use = found[group.model or "–"]

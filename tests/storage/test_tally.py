@@ -181,7 +181,7 @@ def test_a_summary_from_the_tally_is_one_of_the_exchanges(full: Path, asked: str
         terms = parse(asked, NOW).terms
         for bounds in BOUNDS:
             query = Query((*terms, *(Term(each) for each in bounds)))
-            steps = Steps(DAY, reader._zone)
+            steps = Steps(DAY, reader._zone or 0)
             found = reader.summaries(query, steps, BY)
             every: list[Dimension] = list(dict.fromkeys(each for one in BY for each in one))
             looked = _from_exchanges(reader._asked, select(query), EVERYWHERE, steps, every)
