@@ -17,6 +17,7 @@ from mitmproxy import http
 from addons.certificates import chain_of
 from addons.closing import ExchangeCloser
 from addons.credentials import CredentialNames
+from addons.cross_origin import CrossOrigin
 from addons.flows import UNDECIDED, OpenExchange, OpenExchanges
 from addons.front_pages import FrontPages
 from addons.fronts import Visit
@@ -64,8 +65,10 @@ class AccessGate:
         wait_for_disk: bool,
         body_limit: int,
         pages: FrontPages | None = None,
+        cross_origin: CrossOrigin | None = None,
     ) -> None:
         self._pages = pages
+        self._cross_origin = cross_origin
         self._open = open_exchanges
         self._verifier = verifier
         self._heads = heads
@@ -92,6 +95,11 @@ class AccessGate:
         visit: Visit | None = None
         if self._pages is not None and (visit := self._pages.visit(flow)) is not None and visit.place != "api":
             return self._pages.enter(flow, visit)
+        if self._cross_origin is not None and visit is None and data.method == b"OPTIONS":
+            preflight = self._cross_origin.preflight(flow)
+            if preflight is not None:
+                flow.response = preflight  # no call: it asks for nothing, and nothing is forwarded
+                return None
         if data.method == b"GET":
             data.headers.fields = with_bearer(data.headers.fields)
         seen = self._open[flow.id] = OpenExchange(uuid_utils.uuid7().bytes, time.time_ns() // 1000, began)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from addons.closing import ExchangeCloser
 from addons.credentials import CredentialNames
+from addons.cross_origin import CrossOrigin
 from addons.destinations import Destinations
 from addons.door import LaneDoor
 from addons.flows import OpenExchanges
@@ -120,6 +121,7 @@ def pipeline_from(settings: Settings) -> Pipeline:
     )
     destinations = Destinations(settings.providers, settings.default_provider)
     fronts = Fronts(settings.fronts)
+    cross_origin = CrossOrigin(settings.cors.origins) if settings.cors.origins else None
     pages = None
     if sessions is not None:
         pages = FrontPages(
@@ -151,6 +153,7 @@ def pipeline_from(settings: Settings) -> Pipeline:
         wait_for_disk=blocking,
         body_limit=settings.limits.body,
         pages=pages,
+        cross_origin=cross_origin,
     )
     tee = StreamTee(
         open_exchanges,
@@ -161,7 +164,7 @@ def pipeline_from(settings: Settings) -> Pipeline:
     )
     # The gate first: it puts each exchange on the books. The closer last: it takes it off.
     return Pipeline(
-        (gate, *([pages] if pages is not None else []), tunnels, tee, closer),
+        tuple(one for one in (gate, pages, cross_origin, tunnels, tee, closer) if one is not None),
         LaneDoor(gate, open_exchanges, tee, journal, pages),
         journal,
         verifier,

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from exchange.call import Operation
 from settings.console import Console
+from settings.cors import Cors
 from settings.credentials import ProviderCredentials
 from settings.domains import domain_problem
 from settings.fronts import Front, Notice, an_address, front_problems, is_loopback
@@ -285,6 +286,7 @@ class Settings(_Section):
     console: Console = Console()
     fronts: tuple[Front, ...] = ()
     fronts_notice: Notice = Notice()
+    cors: Cors = Cors()
     api_url: Annotated[str, AfterValidator(an_address)] | None = None
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
