@@ -34,6 +34,7 @@ _MESSAGES: Final[tuple[tuple[str, Observed], ...]] = (
     ("Upstream timed out", "timed_out"),
     ("Upstream unreachable", "unreachable"),
     ("Proxy shutting down", "proxy_died"),
+    ("Revoked", "refused"),
 )
 """How mitmproxy and our lane say what happened, by the first words of `flow.error.msg`."""
 
@@ -164,6 +165,8 @@ class ExchangeCloser:
             error = getattr(seen.decision, "code", None)
             if not seen.journaled and self.passes_over(seen):
                 return
+        elif observed == "refused":
+            error = "invalid_token"  # cut in the middle: the record has what came until then
         elif observed == "response_ended" and seen.head is None and (code := _our_code(seen.decision)):
             observed, error = "refused", code  # allowed, and then we closed the road
         if not seen.journaled:

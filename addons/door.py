@@ -1,5 +1,7 @@
 """What a lane may ask the gate (lanes/express/door.py says what each question means)."""
 
+from collections.abc import Callable, Collection
+
 from mitmproxy import http
 
 from addons.flows import OpenExchanges
@@ -9,6 +11,7 @@ from addons.refusals import refusal
 from addons.sessions import Session
 from addons.tee import StreamTee
 from exchange.decision import Deny
+from exchange.principal import Principal
 from storage.journal.writing import Journal
 
 
@@ -22,8 +25,11 @@ class LaneDoor:
         tee: StreamTee,
         journal: Journal,
         pages: FrontPages | None = None,
+        *,
+        is_revoked: Callable[[Principal], bool] | None = None,
     ) -> None:
         self._gate = gate
+        self._is_revoked = is_revoked  # None: streams of who is revoked go on to their end
         self._pages = pages
         self._open = open_exchanges
         self._tee = tee
@@ -56,6 +62,16 @@ class LaneDoor:
         """What judges and records the messages of this WebSocket; None when the gate let pass no such thing."""
         seen = self._open.get(flow.id)
         return None if seen is None else self._gate.session(flow, seen, self._tee, self._journal)
+
+    def expelled(self) -> Collection[str]:
+        """Flows of people who were revoked since they passed."""
+        if self._is_revoked is None:
+            return ()
+        return [
+            flow
+            for flow, seen in self._open.items()
+            if seen.committed and seen.identified is not None and self._is_revoked(seen.identified.principal)
+        ]
 
     def refusal(self, code: str) -> http.Response:
         """The answer to a fault without a flow: a head that could not be read, or too many connections."""

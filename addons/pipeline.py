@@ -165,7 +165,14 @@ def pipeline_from(settings: Settings) -> Pipeline:
     # The gate first: it puts each exchange on the books. The closer last: it takes it off.
     return Pipeline(
         tuple(one for one in (gate, pages, cross_origin, tunnels, tee, closer) if one is not None),
-        LaneDoor(gate, open_exchanges, tee, journal, pages),
+        LaneDoor(
+            gate,
+            open_exchanges,
+            tee,
+            journal,
+            pages,
+            is_revoked=verifier.is_revoked if settings.identity.cut_revoked else None,
+        ),
         journal,
         verifier,
         sessions,

@@ -119,7 +119,7 @@ def _derive(intent: Intent, closing: Closing, journaled: Journaled, prices: Pric
         strict=False,
         limit=_BODY_LIMIT,
     )
-    reply = _reply(leads, call, intent, closing, journaled)
+    reply = _reply(leads, call, intent, journaled)
     model = intent.request_model if intent.request_model is not None else call.request_model
     usage, source = _usage(call, reply, closing, model)
     response_model = reply.response_model if reply else None
@@ -173,9 +173,9 @@ def _asked(journaled: Journaled) -> list[bytes]:
     return first + journaled.said
 
 
-def _reply(leads: Route, call: Call, intent: Intent, closing: Closing, journaled: Journaled) -> Reply | None:
+def _reply(leads: Route, call: Call, intent: Intent, journaled: Journaled) -> Reply | None:
     head = journaled.head
-    if head is None or closing.observed == "refused":
+    if head is None:
         return None
     reader = reply_reader(
         leads,

@@ -122,6 +122,7 @@ class Identity(_Section):
     include_subdomains: bool = False
     issuers: tuple[IssuerSettings, ...] = ()
     clock_skew: Duration = 30.0
+    cut_revoked: bool = False
 
     @field_validator("domains")
     @classmethod

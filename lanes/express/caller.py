@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+from collections.abc import Collection
 from typing import TYPE_CHECKING, cast
 
 from mitmproxy.connection import Client, ConnectionState, Server
@@ -378,6 +379,11 @@ class Caller(asyncio.Protocol):
             self.abort()
 
     # -- time --------------------------------------------------------------------------------------------------------
+
+    def expel(self, flows: Collection[str]) -> None:
+        """Cut what is under way, if it is one of these: its caller may not go on."""
+        if self._passage is not None and self._passage.flow.id in flows:
+            self._passage.cut("Revoked: whoever asked may not go on")
 
     def sweep(self, now: float) -> None:
         """Deadlines; called by the lane every `sweep_seconds`."""

@@ -1,6 +1,7 @@
 """What the lane asks the gate, and a door that stands open for programs without one."""
 
 import json
+from collections.abc import Collection
 from typing import Protocol
 
 from mitmproxy import http
@@ -28,6 +29,9 @@ class Door(Protocol):
 
     def refusal(self, code: str) -> http.Response:
         """The answer to a fault without a flow: a head that could not be read, or too many connections."""
+
+    def expelled(self) -> Collection[str]:
+        """The ids of flows that passed and may not go on: their caller was revoked meanwhile. Asked with each sweep."""
 
 
 def answer_for(code: str) -> http.Response:
@@ -62,3 +66,6 @@ class OpenDoor:
 
     def refusal(self, code: str) -> http.Response:
         return answer_for(code)
+
+    def expelled(self) -> Collection[str]:
+        return ()

@@ -5,7 +5,7 @@ import logging
 import ssl
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from mitmproxy import http
@@ -142,8 +142,11 @@ class Lane:
         self._ticker = loop.call_later(interval, self._tick)
         now = self.now()
         self.resolve()
+        expelled = self._expelled()
         for caller in list(self.callers):
             caller.sweep(now)
+            if expelled:
+                caller.expel(expelled)
         for upstream in list(self.upstreams):
             if upstream.is_due():
                 upstream.quiet += interval
@@ -237,6 +240,13 @@ class Lane:
         except Exception:
             log.exception("The door failed; this becomes no WebSocket.")
             return None
+
+    def _expelled(self) -> Collection[str]:
+        try:
+            return self._door.expelled()
+        except Exception:
+            log.exception("The door failed to say whose streams are to end.")
+            return ()
 
     def refusal(self, code: str) -> http.Response:
         try:

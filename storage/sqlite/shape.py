@@ -65,7 +65,8 @@ def record_json(row: Row, bodies: BodyReader) -> bytes:
         "issuer": row["issuer"],
         "groups": msgspec.json.decode(row["groups"] or "[]"),
     }
-    answered = row["end_state"] != "refused"
+    # An answer that had begun when its person was revoked was cut: what came of it until then is what they got.
+    answered = row["end_state"] != "refused" or 200 <= (row["status"] or 0) < 400
     request = _json(row, "request_json" if row["request_json"] else "request", bodies)
     return _encode(
         {

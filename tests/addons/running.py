@@ -16,15 +16,13 @@ from lanes.mitm import mode as _checkpoint  # noqa: F401 - registers the mode
 from lanes.mitm.options import insist
 from settings.reading import parse_settings
 
+IDENTITY = "identity: {domains: [example.com], issuers: [{name: own, kind: own_token}]}\n"
 SETTINGS = """
 profile: {profile}
 data_dir: {data}
 providers:
   openai: {{upstream: '{upstream}'}}
-identity:
-  domains: [example.com]
-  issuers: [{{name: own, kind: own_token}}]
-policies:
+{identity}policies:
   rules: [{{name: all, domains: [example.com], models: ['gpt-4o*'], operations: [chat, responses]}}]
 """
 
@@ -38,10 +36,13 @@ async def worker(
     profile: str = "gateway",
     broken: Callable[[Pipeline, AccessGate], None] | None = None,
     more: str = "",
+    identity: str | None = None,
 ) -> AsyncIterator[str]:
     """Yields the URL to call. `broken` may take parts of the pipeline and spoil them; `more` is added to the
     settings."""
-    settings = parse_settings(SETTINGS.format(profile=profile, data=folder / "data", upstream=upstream) + more)
+    settings = parse_settings(
+        SETTINGS.format(profile=profile, data=folder / "data", upstream=upstream, identity=identity or IDENTITY) + more
+    )
     pipeline = pipeline_from(settings)
     await pipeline.start()
     gate = pipeline.addons[0]

@@ -18,17 +18,19 @@ from identities.own_token import mint
 from identities.revoked import Revocation, revoke
 from identities.session import begin_session, session_keys
 from identities.signing import SigningKeys
-from storage.journal.rows import Intent
+from storage.journal.rows import Closing, Intent
 from tests.addons.running import worker
 from tests.addons.test_faults import rows
-from tests.journeys.provider import Answer, Provider, completion
+from tests.journeys.provider import Answer, Provider, completion, streamed
 from wire.refused_person import FIELD, RefusedPerson, written
 
 HOST = "chat.localhost"
 ORIGIN = f"http://{HOST}"
 OTHER = "http://talk.localhost"
+BOB = Principal("u-bob", "bob@example.com", "example.com", "corp")
 ANN = Principal("u-ann", "ann@example.com", "example.com", "corp")
 CHAT = '{"model": "gpt-4o", "messages": [{"role": "user", "content": "こんにちは"}]}'.encode()
+STREAM = b'{"model": "gpt-4o", "stream": true, "messages": []}'
 SAME = {"Sec-Fetch-Site": "same-origin", "Origin": ORIGIN, "Content-Type": "application/json"}
 PAGE = {"Sec-Fetch-Mode": "navigate", "Accept": "text/html"}
 API = "/api/openai/v1/chat/completions"
@@ -90,7 +92,7 @@ def _unchunked(raw: bytes) -> bytes:
 
 @contextlib.asynccontextmanager
 async def place(
-    folder: Path, *, kind: str = "nextchat", profile: str = "gateway", more: str = ""
+    folder: Path, *, kind: str = "nextchat", profile: str = "gateway", more: str = "", identity: str | None = None
 ) -> AsyncIterator[Place]:
     with Provider() as provider, Provider() as ui:
         provider.answer = completion("はい")
@@ -104,7 +106,7 @@ async def place(
             f"models: [gpt-4o, gpt-4o-mini, o3]{more}}}\n"
             f"  - {{host: talk.localhost, upstream: '{ui.url}'}}\n"
         )
-        async with worker(folder, provider.url, lane="express", profile=profile, more=fronts) as url:
+        async with worker(folder, provider.url, lane="express", profile=profile, more=fronts, identity=identity) as url:
             here = Place(folder, int(url.rpartition(":")[2]), provider, ui)
             yield here
 
@@ -270,6 +272,24 @@ async def test_a_person_revoked_now_is_out_within_seconds(tmp_path: Path) -> Non
             await asyncio.sleep(0.1)
 
     assert (before.status, after.status, after.code) == (200, 401, "invalid_token")
+
+
+async def test_what_streams_to_a_person_who_is_revoked_is_cut_where_the_settings_say_so(tmp_path: Path) -> None:
+    identity = "identity: {domains: [example.com], issuers: [{name: own, kind: own_token}], cut_revoked: true}\n"
+    async with place(tmp_path, identity=identity) as here:
+        here.provider.answer = streamed([f"word {i}" for i in range(40)], pause=0.09)
+        asking = asyncio.create_task(here.ask_as(session(tmp_path), "POST", API, STREAM, SAME))
+        other = asyncio.create_task(here.ask_as(session(tmp_path, BOB), "POST", API, STREAM, SAME))
+        await asyncio.sleep(0.3)
+        revoke(tmp_path / "data", Revocation("person", "ann@example.com", int(time.time())))
+        with contextlib.suppress(ConnectionError):
+            await asking
+        theirs = await other
+
+    assert b"word 39" in theirs.body
+    assert here.provider.gone == 1  # the provider need not go on for nobody
+    closings = [(row.observed, row.error, row.status) for row in rows(tmp_path) if isinstance(row, Closing)]
+    assert closings == [("refused", "invalid_token", 200), ("response_ended", None, 200)]
 
 
 async def test_our_own_pages_are_asked_over_a_socket_and_who_they_refuse_is_recorded(tmp_path: Path) -> None:

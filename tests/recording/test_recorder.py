@@ -221,6 +221,22 @@ async def test_a_refusal_after_the_intent_is_a_refusal(tmp_path: Path, journal: 
     assert record["response"] is None
 
 
+async def test_a_stream_that_was_cut_since_its_person_was_revoked_is_refused_with_what_came_until_then(
+    tmp_path: Path, journal: Journal
+) -> None:
+    came = STREAM[: STREAM.index(b"data: [DONE]")]
+    id_ = new_id()
+    journal.append(id_, intent(), BODY)
+    journal.append(id_, closing("refused", came, error="invalid_token"), came)
+    journal.close()
+    record_all(tmp_path)
+    (record,) = records(tmp_path)
+
+    assert (record["decision"]["outcome"], record["decision"]["code"]) == ("deny", "invalid_token")
+    assert (record["end_state"], record["status"]) == ("refused", 200)
+    assert record["response"]["choices"][0]["message"]["content"] == "晴れです"
+
+
 async def test_each_record_commits_to_the_one_before(tmp_path: Path, journal: Journal) -> None:
     for number in range(5):
         exchange(journal, number)
