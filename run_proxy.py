@@ -7,7 +7,7 @@ import sys
 def main() -> None:
     """The console script `sekisho`."""
     umask = os.umask(0o077)  # whatever is written holds what people said: it is for the owner alone
-    if sys.argv[1:2] in (["worker"], ["recorder"], ["fronts"]):
+    if sys.argv[1:2] in (["worker"], ["recorder"], ["fronts"], ["pages"]):
         sys.exit(_role(sys.argv[1], sys.argv[2:]))
     from cli.app import main as command_line
 
@@ -30,6 +30,8 @@ def _role(name: str, given: list[str]) -> int:
         return roles.recorder(args.config, args.ready)
     if name == "fronts":
         return roles.fronts(args.config, args.ready)
+    if name == "pages":
+        return roles.console(args.config, args.ready)
     return roles.worker(args.config, args.number, args.ready)
 
 

@@ -91,6 +91,23 @@ def recorder(config: Path, ready: int | None) -> int:
     return 0
 
 
+def console(config: Path, ready: int | None) -> int:
+    """The record in a browser. Returns the exit code."""
+    from console.running import CannotListen, run
+    from identities.private_file import UnusableKey
+
+    _name("console")
+    set_up_log()
+    _stop_with_parent()
+    os.nice(5)  # answers pass first; pages can wait
+    try:
+        run(settings_at(config, secrets=True), ready=_ready(ready))
+    except (SettingsProblems, CannotListen, UnusableKey, OSError, ValueError) as cannot:
+        log.error("%s", cannot)
+        return _CANNOT_START
+    return 0
+
+
 def fronts(config: Path, ready: int | None) -> int:
     """Sign-in, people's own pages. Returns the exit code."""
     import sqlite3

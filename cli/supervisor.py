@@ -1,4 +1,4 @@
-"""Starts the recorder, the fronts and the workers, watches them, starts again what died, and drains on SIGTERM."""
+"""Starts the processes of an instance, watches them, starts again what died, and drains on SIGTERM."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ _PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)  # seconds before a process that keeps dying
 _SETTLED = 10.0  # seconds of life after which a process counts as well
 _LAUNCHER = Path(__file__).resolve().parent.parent / "run_proxy.py"
 _SWITCHING = 60.0  # seconds between looks whether the next CA is due
-_FRONTS_TIME = 3.0  # seconds for pages that are under way
+_PAGES_TIME = 3.0  # seconds for pages that are under way
 _RECORDER_TIME = 3.5  # seconds to store what is whole when everything stops
 
 
@@ -98,7 +98,8 @@ class Supervisor:
         self._announce = announce
         common = ["--config", str(config)]
         self._recorder = _Child("recorder", ["recorder", *common])
-        self._fronts = [_Child("fronts", ["fronts", *common])] if settings.fronts else []
+        self._pages = [_Child("fronts", ["fronts", *common])] if settings.fronts else []
+        self._pages += [_Child("console", ["pages", *common])] if settings.console.enabled else []
         self._workers = [
             _Child(f"worker-{n}", ["worker", *common, "--number", str(n)]) for n in range(1, _count(settings) + 1)
         ]
@@ -115,13 +116,13 @@ class Supervisor:
         try:
             for listener in self._settings.listen:
                 _must_be_free(listener)
-            await asyncio.gather(self._recorder.start(), *(fronts.start() for fronts in self._fronts))
+            await asyncio.gather(self._recorder.start(), *(pages.start() for pages in self._pages))
             await asyncio.gather(*(worker.start() for worker in self._workers))
         except StartFailed as failed:
             log.error("%s", failed)
             await self._stop([])
             return 1
-        keeping = [asyncio.ensure_future(child.keep()) for child in (self._recorder, *self._fronts, *self._workers)]
+        keeping = [asyncio.ensure_future(child.keep()) for child in (self._recorder, *self._pages, *self._workers)]
         if needs_authority(self._settings):
             keeping.append(asyncio.ensure_future(self._switch_authority()))
         self._announce()
@@ -143,9 +144,9 @@ class Supervisor:
         for worker in self._workers:
             worker.signal_stop()
         await asyncio.gather(*(worker.ended(self._settings.drain_s + 1.0) for worker in self._workers))
-        for fronts in self._fronts:
-            fronts.signal_stop()
-        await asyncio.gather(*(fronts.ended(_FRONTS_TIME) for fronts in self._fronts))
+        for pages in self._pages:
+            pages.signal_stop()
+        await asyncio.gather(*(pages.ended(_PAGES_TIME) for pages in self._pages))
         self._recorder.signal_stop()
         await self._recorder.ended(_RECORDER_TIME)
         for task in keeping:

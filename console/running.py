@@ -18,6 +18,7 @@ from settings.schema import Settings
 from signin.relying_party import sign_in_from
 from storage.access import actor
 
+_BACKLOG: Final = 128
 _INVITE_EVERY: Final = 20.0  # seconds; whoever has no session cannot fill a terminal
 
 
@@ -25,8 +26,11 @@ class CannotListen(Exception):  # noqa: N818 - said to a person
     """The address cannot be had; the message says what to do."""
 
 
-def run(settings: Settings, said: Callable[[str], None] | None = None) -> None:
-    """Serve until SIGTERM or Ctrl-C. `said` is told what the person at the terminal should read.
+def run(
+    settings: Settings, said: Callable[[str], None] | None = None, ready: Callable[[], None] = lambda: None
+) -> None:
+    """Serve until SIGTERM or Ctrl-C. `said` is told what the person at the terminal should read; `ready` is called once
+    connections are taken.
 
     Raises:
         CannotListen: somebody else has this address.
@@ -61,7 +65,7 @@ def run(settings: Settings, said: Callable[[str], None] | None = None) -> None:
         running=lambda: server is None or not server.should_exit,
         sign_in=sign_in,
     )
-    tell(f"The console stands at {settings.console.origin if sign_in is not None else here}. Ctrl-C ends it.")
+    tell(f"The console stands at {settings.console.origin if sign_in is not None else here}.")
     invite()
     server = uvicorn.Server(
         uvicorn.Config(
@@ -76,6 +80,8 @@ def run(settings: Settings, said: Callable[[str], None] | None = None) -> None:
             h11_max_incomplete_event_size=64 << 10,
         )
     )
+    listening.listen(_BACKLOG)
+    ready()
     try:
         server.run([listening])
     except KeyboardInterrupt:

@@ -45,12 +45,14 @@ def _networks(given: object) -> object:
 
 
 class Console(_Section):
-    """Where it listens and after how long without a person a session ends. With sign-in: by which address people know
-    it (`public_url`), who brings https (`tls`, or a proxy at one of `proxies`), and who has which role.
+    """Where it listens and after how long without a person a session ends; `enabled`: `sekisho serve` starts it, too.
+    With sign-in: by which address people know it (`public_url`), who brings https (`tls`, or a proxy at one of
+    `proxies`), and who has which role.
 
     `own`, written `self`: whoever signs in and has no role sees what is recorded about themselves.
     """
 
+    enabled: bool = False
     listen: Address = Address(host="127.0.0.1", port=8090)
     idle: Duration = 1800.0
     sign_in: bool | None = None

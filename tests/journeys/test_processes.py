@@ -66,6 +66,25 @@ def test_a_worker_that_dies_is_replaced_and_others_streams_go_on(tmp_path: Path,
     assert states.count("proxy_died") == 16 - whole
 
 
+def test_the_console_is_started_with_the_rest_started_again_and_ends_with_it(tmp_path: Path) -> None:
+    port = free_port()
+    more = f"console: {{enabled: true, listen: '127.0.0.1:{port}'}}\n"
+
+    def answers() -> bool:
+        try:
+            return httpx2.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
+        except httpx2.TransportError:
+            return False
+
+    with Instance(tmp_path, "http://127.0.0.1:9", more=more) as instance:
+        instance.wait_until(answers, 30)
+        killed = instance.kill("pages")
+        instance.wait_until(lambda: bool([pid for pid in instance.pids("pages") if pid != killed]), 30)
+        instance.wait_until(answers, 30)
+        assert "/enter?key=" in instance.log.read_text(encoding="utf-8")
+    assert not answers()
+
+
 def test_a_taken_port_is_said_with_the_remedy(tmp_path: Path, provider: Provider) -> None:
     instance = Instance(tmp_path, provider.url)
     with socket.socket() as taken:
