@@ -26,6 +26,7 @@ from console.looking import Looking, ReasonMissing
 from console.orders import Orders, OrdersUnusable
 from console.overview import Overview
 from console.own_page import OwnPage
+from console.replay import Replay
 from console.roles import Page, all_named
 from console.sessions import Sessions
 from console.signing_in import HOME, SigningIn
@@ -68,6 +69,8 @@ def console_app(
         Page("/exchanges/live", exchanges.live, "records"),
         Page("/exchanges/{id}", one.page, "records"),
         Page("/exchanges/{id}/record.json", one.json, "content"),
+        Page("/exchanges/{id}/new", one.difference, "content"),
+        *Replay(house, one).routes(),
         Page("/exchanges/{id}/{side:str}", _side(one), "content"),
         Page("/threads/{id}", one.thread, "content"),
         Page("/overview", counted.page, "records"),

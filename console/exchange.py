@@ -7,15 +7,16 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from console.curl import curl
+from console.difference import difference
 from console.house import House, session_of
 from console.lines import line_of
 from console.roles import may
+from console.standing import standing
+from console.store import Store
 from console.turns import PAGE, bubbles
 from console.waterfall import drawing, spans
 from exchange.decision import CODES
-from storage.problem import StoreProblem
 from storage.query.terms import Is, Query, Term
-from storage.sealing.master import SealProblem
 from wire.conversation import Turn, conversation
 from wire.conversation.record import ShownRecord, read_record
 from wire.conversation.turn import compact
@@ -50,7 +51,7 @@ class OneExchange:
         turns = record.turns()
         first = _first(request, turns)
         with self._house.store(request) as store:
-            problem = _problem(store.problem_of, record.seq)
+            chain = standing(self._house.settings, store.problem_of, record.node, record.seq)
             arrivals = store.raw(record.id, "response").arrivals if not large else []
         shown = turns[first : first + PAGE]
         fresh = _fresh(record)
@@ -70,8 +71,48 @@ class OneExchange:
             told=CODES.get(record.decision.code or ""),
             content=content,
             curl=curl(record, _body(record)) if content else None,
-            chain=problem,
+            chain=chain,
         )
+
+    def difference(self, request: Request) -> Response:
+        """GET /exchanges/ID/new: what is new in this turn of its conversation."""
+        record = self.whole(request, request.path_params["id"])
+        with self._house.store(request) as store:
+            before = self._before(store, record)
+        seqs = [record.seq] if before is None else [before.seq, record.seq]
+        self._house.looking.at(session_of(request), "show", seqs, id=record.id, new="1")
+        if before is None:
+            raise NotFound("Nothing on record comes before this in its conversation.")
+        found = difference(before, record)
+        turns = found.turns[-PAGE:]
+        return self._house.page(
+            request,
+            "difference.html",
+            record=record,
+            line=line_of(record, (), content=False),
+            before=line_of(before, (), content=False),
+            found=found,
+            bubbles=bubbles(turns),
+            left=len(found.turns) - len(turns),
+        )
+
+    def whole(self, request: Request, given: str) -> ShownRecord:
+        """The record with its bodies, not yet written down as looked at.
+
+        Raises:
+            NotFound: there is none, or it is too large for a page.
+        """
+        record, large = self._record(request, given)
+        if large:
+            raise NotFound("This exchange is too large for a page. Its raw bytes can be downloaded.")
+        return record
+
+    def _before(self, store: Store, record: ShownRecord) -> ShownRecord | None:
+        if record.thread_id is None:
+            return None
+        query = Query((Term(Is("thread", _hex(record.thread_id))),))
+        heads = store.listed(query, 1, before_seq=record.seq, bodies=_WHOLE)
+        return read_record(heads[0]) if heads else None
 
     def thread(self, request: Request) -> HTMLResponse:
         """GET /threads/ID: the conversation once, with a line where each exchange begins."""
@@ -179,14 +220,6 @@ def _fresh(record: ShownRecord) -> int:
 
 def _body(record: ShownRecord) -> str | None:
     return None if record.request is None else compact(record.request)
-
-
-def _problem(ask: Any, seq: int) -> str | None:
-    try:
-        found: str | None = ask(seq)
-    except (StoreProblem, SealProblem) as cannot:
-        return str(cannot)
-    return found
 
 
 def _file(content: bytes, name: str) -> Response:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final, Literal
 
-from console import entry_texts, order_texts
+from console import desk_texts, entry_texts
 
 Language = Literal["en", "ja"]
 LANGUAGES: Final[dict[Language, str]] = {"en": "English", "ja": "日本語"}
@@ -134,8 +134,8 @@ _JAPANESE: Final = {
 
 
 _ALL: Final[dict[Language, dict[str, str]]] = {
-    "en": _ENGLISH | order_texts.ENGLISH,
-    "ja": _JAPANESE | order_texts.JAPANESE | entry_texts.JAPANESE,
+    "en": _ENGLISH | desk_texts.ENGLISH,
+    "ja": _JAPANESE | desk_texts.JAPANESE | entry_texts.JAPANESE,
 }
 
 

@@ -74,6 +74,23 @@
   });
   if (matchMedia("(max-width: 860px)").matches) $$(".facets").forEach((f) => { f.open = false; });
 
+  // a reply again, at its pace
+  const played = $("[data-replay]");
+  if (played) {
+    const button = $("button", played), box = $(".replay"), to = $("#replay"), said = $("output", box), name = button.textContent;
+    let source = null;
+    const stop = (why) => { if (source) source.close(); source = null; button.textContent = name; said.textContent = why || ""; };
+    button.addEventListener("click", () => {
+      if (source) { stop(); return; }
+      to.replaceChildren(); said.textContent = ""; box.hidden = false; button.textContent = button.dataset.stop;
+      source = new EventSource(played.dataset.replay + "?speed=" + $("select", played).value);
+      source.addEventListener("words", (e) => { const made = document.createElement("template"); made.innerHTML = e.data; to.append(made.content); });
+      source.addEventListener("end", (e) => stop(said.dataset.ended + " " + e.data));
+      source.onerror = () => stop();
+    });
+    addEventListener("pagehide", () => stop());
+  }
+
   // live lines: the browser connects again by itself, and says with which line it goes on
   const live = $("[data-live]");
   if (live && body) {

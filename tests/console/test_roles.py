@@ -37,6 +37,8 @@ WHO_MAY = {
     "GET /exchanges/live": EVERYBODY,
     "GET /exchanges/{id}": EVERYBODY,
     "GET /exchanges/{id}/record.json": "self auditor admin",
+    "GET /exchanges/{id}/new": "self auditor admin",
+    "GET /exchanges/{id}/replay": "self auditor admin",
     "GET /exchanges/{id}/{side:str}": "self auditor admin",
     "GET /threads/{id}": "self auditor admin",
     "GET /overview": EVERYBODY,

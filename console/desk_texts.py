@@ -1,4 +1,4 @@
-"""The sentences of the pages on orders, in Japanese; the English one is the key (console.texts)."""
+"""Sentences of the pages where somebody decides or looks closer, in Japanese; the English one is the key."""
 
 from typing import Final
 
@@ -37,5 +37,11 @@ JAPANESE: Final = {
     "Confirm that it cannot be brought back.": "元に戻せないことを確認してください。",
     "Whoever asked for it cannot approve it. A second person has to.": "指示した本人は承認できません。二人目の人が必要です。",
     "This order does not wait for approval any more.": "この指示はもう承認待ちではありません。",
+    "New in this turn": "この回の新しい内容", "The whole exchange": "やりとり全体", "against the exchange before:": "直前のやりとりとの比較:",
+    "{n} turns came again as they were": "同じ内容の再送 {n} 件", "Changed in the request": "リクエストの変更点", "Nothing new was said.": "新しい発言はありません。",
+    "Nothing on record comes before this in its conversation.": "この会話で、これより前の記録はありません。",
+    "Replay": "再生", "Stop": "停止", "Speed": "速度", "It ended here:": "ここで終わりました:",
+    "Replay needs JavaScript. Without it: sekisho replay": "再生には JavaScript が必要です。代わりに: sekisho replay",
+    "under the signed head of": "署名済みの先頭:", "no signed head stands over it yet": "まだ署名済みの先頭に含まれていません",
     "Orders cannot be used": "指示を扱えません",
 }  # fmt: skip
