@@ -28,6 +28,7 @@ from console.overview import Overview
 from console.own_page import OwnPage
 from console.replay import Replay
 from console.roles import Page, all_named
+from console.saved import SavedSearches
 from console.sessions import Sessions
 from console.signing_in import HOME, SigningIn
 from console.store import OpenStore
@@ -79,6 +80,7 @@ def console_app(
         Page("/access", AccessPage(house).page, "looks"),
         Page("/me", OwnPage(house).page, "somebody"),
         *Orders(house).routes(),
+        *SavedSearches(house).routes(),
         Page("/help", desk.help, "somebody"),
         Page("/reason", desk.ask_reason, "somebody"),
         Page("/reason", desk.reason, "somebody", methods=["POST"]),

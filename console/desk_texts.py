@@ -43,5 +43,10 @@ JAPANESE: Final = {
     "Replay": "再生", "Stop": "停止", "Speed": "速度", "It ended here:": "ここで終わりました:",
     "Replay needs JavaScript. Without it: sekisho replay": "再生には JavaScript が必要です。代わりに: sekisho replay",
     "under the signed head of": "署名済みの先頭:", "no signed head stands over it yet": "まだ署名済みの先頭に含まれていません",
+    "Saved searches": "保存した検索", "Keep this search": "この検索を保存", "Name of this search": "検索の名前", "Remove": "削除",
+    "Searches that you keep stay in this browser, for you alone.": "保存した検索は、このブラウザーのあなた専用の一覧に残ります。",
+    "Link to this search, its times spelled out": "この検索へのリンク（日時は固定）",
+    "There is nothing to be kept: write a search first.": "保存する検索がありません。先に検索してください。",
+    "No more searches fit into this browser. Remove one first.": "これ以上このブラウザーに保存できません。先にどれかを削除してください。",
     "Orders cannot be used": "指示を扱えません",
 }  # fmt: skip

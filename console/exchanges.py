@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import AsyncIterator
-from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -14,12 +13,12 @@ from console.completion import last_word, offers, quoted_if_needed
 from console.guard import session_cookie
 from console.house import House, session_of
 from console.lines import PREVIEWED, Line, line_of
-from console.roles import may
-from console.sessions import Session
+from console.saved import saved_of, shared_link
+from console.search_box import read_query
 from console.store import Store
 from storage.problem import StoreProblem
-from storage.query.parsing import QueryProblem, parse
-from storage.query.terms import Exact, Is, Phrase, Query, Word
+from storage.query.parsing import QueryProblem
+from storage.query.terms import Is, Query
 from storage.sqlite.facets import Facets
 from storage.sqlite.selection import unsearchable
 from wire.conversation.record import read_record
@@ -31,21 +30,6 @@ _LOOK: Final = 1.0  # seconds between two looks for what is new
 _LEASE: Final = 60.0  # seconds for which one line in access.db speaks: "all from this seq on"
 _BURST: Final = 100  # lines sent at once
 _BEAT: Final = 15.0  # seconds of silence, after which a word says that we are still here
-
-
-def read_query(text: str, session: Session) -> Query:
-    """The query of the search box, its times in this machine's zone.
-
-    Raises:
-        QueryProblem: it cannot be understood; or it asks for words, and this person is not shown what was said: whether
-            something is found would tell them.
-    """
-    query = parse(text, datetime.now().astimezone(), local=datetime.astimezone)
-    if not may(session.role, "content"):
-        for term in query.terms:
-            if isinstance(term.condition, Word | Phrase | Exact):
-                raise QueryProblem("Your role shows no content, so no words can be looked for: use user:, model:, …", 1)
-    return query
 
 
 class Exchanges:
@@ -77,6 +61,7 @@ class Exchanges:
             looked_at=found,
             left_out=unsearchable(query),
             before=before,
+            shared=shared_link(query),
         )
 
     def complete(self, request: Request) -> HTMLResponse:
@@ -151,7 +136,7 @@ class Exchanges:
     def _shown(self, request: Request, asked: str, *, status: int = 200, **shown: Any) -> HTMLResponse:
         defaults: dict[str, Any] = {
             "lines": [], "older": None, "live": None, "facets": [], "looked_at": None, "left_out": (), "before": None,
-            "problem": None, "position": None,
+            "problem": None, "position": None, "saved": saved_of(request), "shared": "",
         }  # fmt: skip
         part = request.headers.get("hx-target") == "more"
         template = "lines.html" if part else "exchanges.html"

@@ -12,9 +12,9 @@ from starlette.responses import HTMLResponse
 
 from console.charts import Series, columns, lines, share
 from console.completion import quoted_if_needed
-from console.exchanges import read_query
 from console.explaining import explained
 from console.house import House, session_of
+from console.search_box import read_query
 from exchange.record import identifier
 from storage.query.parsing import QueryProblem
 from storage.query.terms import After, Before, Is, Query, Term

@@ -58,6 +58,8 @@
       const text = copy.dataset.copy ? $(copy.dataset.copy).textContent : picked().map((l) => location.origin + l.dataset.href).join("\n");
       navigator.clipboard.writeText(text).then(() => { copy.textContent = copy.dataset.done; });
     }
+    const link = e.target.closest("[data-copy-link]");
+    if (link) { e.preventDefault(); navigator.clipboard.writeText(link.href).then(() => { link.textContent = link.dataset.done; }); }
     if (e.target.closest("[data-clear]")) { picked().forEach((l) => l.classList.remove("picked")); counted(); }
     $$(".menu[open]").forEach((m) => { if (!m.contains(e.target)) m.open = false; });
   });

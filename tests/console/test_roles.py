@@ -46,6 +46,8 @@ WHO_MAY = {
     "GET /people": "viewer auditor admin",
     "GET /access": "admin",
     "GET /me": EVERYBODY,
+    "POST /saved": EVERYBODY,
+    "POST /saved/remove": EVERYBODY,
     "GET /orders": "admin",
     "POST /orders": "admin",
     "GET /orders/new": "admin",
