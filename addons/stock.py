@@ -15,6 +15,7 @@ from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader
 from mitmproxy.addons.errorcheck import ErrorCheck
 
+from addons.content_views import install
 from addons.pipeline import Pipeline, pipeline_from
 from identities.entries import UnusableEntries
 from identities.private_file import UnusableKey
@@ -83,6 +84,7 @@ def stock_addons() -> list[object]:
         _refuse(str(unusable))
     except StoreProblem as sealed:
         _refuse(str(sealed))
+    install()
     return [*pipeline.addons, StockRecorder(pipeline, config)]
 
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -98,7 +98,17 @@ def sekisho(
 
 
 @app.command(rich_help_panel=RUN)
-def serve(config: Config = None) -> None:
+def serve(
+    config: Config = None,
+    ui: Annotated[
+        Literal["mitmweb"] | None,
+        typer.Option("--ui", help="On a laptop: inside mitmproxy's own browser tool, with our addons as its script."),
+    ] = None,
+    ui_port: Annotated[
+        int, typer.Option("--ui-port", min=1, max=65535, metavar="N", help="With --ui: where its page stands.")
+    ] = 8081,
+    browse: Annotated[bool, typer.Option("--browse/--no-browse", help="With --ui: open its page in a browser.")] = True,
+) -> None:
     """Run the checkpoint until Ctrl-C or SIGTERM. This is the default.
 
     Point a client at it with OPENAI_BASE_URL=http://127.0.0.1:8080/v1
@@ -108,6 +118,10 @@ def serve(config: Config = None) -> None:
     from cli.serve import serve as run
     from settings.reading import settings_path
 
+    if ui is not None:
+        from cli.stock_ui import serve_in_mitmweb
+
+        serve_in_mitmweb(settings, settings_path(config), ui_port, open_browser=browse)
     raise typer.Exit(run(settings, settings_path(config)))
 
 

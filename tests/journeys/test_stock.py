@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -99,3 +100,40 @@ def _listens(port: int, process: "subprocess.Popen[bytes]") -> bool:
     except OSError:
         return False
     return True
+
+
+def test_sekisho_serves_inside_mitmweb_which_shows_conversations(tmp_path: Path, provider: Provider) -> None:
+    provider.answer = streamed(["晴れ", "です"])
+    instance, web = Instance(tmp_path, provider.url), free_port()
+    command = [sys.executable, "run_proxy.py", "serve", "--config", str(instance.config), "--ui", "mitmweb",
+               "--ui-port", str(web), "--no-browse"]  # fmt: skip
+    with instance.log.open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=instance.environment, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+        )
+    try:
+        instance.wait_until(lambda: _listens(instance.port, process) and _listens(web, process), 60)
+        body = {"model": "gpt-4o", "stream": True, "messages": [{"role": "user", "content": "東京の天気は？"}]}
+        httpx2.post(f"{instance.url}/v1/chat/completions", json=body)
+        (record,) = instance.recorded(1)
+        token = re.search(r"\?token=([0-9a-f]+)", instance.log.read_text("utf-8"))
+        assert token is not None
+        with httpx2.Client(base_url=f"http://127.0.0.1:{web}", trust_env=False) as page:
+            page.get(f"/?token={token[1]}")
+            (flow,) = page.get("/flows").json()
+            said = [page.get(f"/flows/{flow['id']}/{side}/content/auto").json() for side in ("request", "response")]
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+
+    assert record["response"]["choices"][0]["message"]["content"] == "晴れです"
+    assert [each["view_name"] for each in said] == ["Conversation", "Conversation"]
+    assert "東京の天気は？" in said[0]["text"]
+    assert "晴れです" in said[1]["text"]
+
+
+def test_a_gateway_is_not_served_inside_mitmweb(tmp_path: Path, provider: Provider) -> None:
+    instance = Instance(tmp_path, provider.url, profile="gateway", more=GATEWAY)
+    done = instance.sekisho("serve", "--ui", "mitmweb")
+    assert done.returncode == 2
+    assert "local profile" in done.stderr
