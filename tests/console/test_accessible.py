@@ -2,6 +2,8 @@
 scrolls sideways."""
 
 import json
+import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,8 @@ AXE = (Path(__file__).parent / "axe.min.js").read_text("utf-8")  # axe-core 4.14
 SIDEWAYS = """[document.documentElement, ...document.querySelectorAll('main, main .card, main table.cards')]
     .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => [e.tagName, e.className, e.scrollWidth])"""
 """What a finger would have to push aside."""
+
+SHOTS = Path(__file__).parents[2] / "artefacts" / "screenshots"
 
 ROOMS: list[dict[str, Any]] = [
     {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light", "locale": "en-GB"},
@@ -55,6 +59,9 @@ def test_no_page_has_a_serious_violation_or_scrolls_sideways(
         page.goto(room.url(path))
         page.evaluate("document.querySelectorAll('main details').forEach(d => { d.open = true })")
         assert page.evaluate(SIDEWAYS) == [], path
+        if os.environ.get("CI") == "true":  # to be looked at afterwards; the folder is not in git
+            name = re.sub(r"[0-9a-f-]{32,36}", "ID", path).strip("/").replace("/", ".")
+            page.screenshot(path=SHOTS / kind["locale"] / f"{re.sub(r'[^a-zA-Z.]+', '-', name)}.png", full_page=True)
         page.evaluate(AXE)
         found = page.evaluate(
             "axe.run(document, {resultTypes: ['violations']}).then(r => JSON.stringify(r.violations))"
