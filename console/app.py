@@ -2,7 +2,7 @@
 
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -46,6 +46,7 @@ log = logging.getLogger(__name__)
 _STATIC: Final = Path(__file__).parent / "static"
 _YEAR: Final = 365 * 86400
 _REASON: Final = 500  # characters
+_NEXT: Final = 16_384  # characters of an address with its query
 
 
 def console_app(
@@ -157,18 +158,18 @@ class _Desk:
 
     def ask_reason(self, request: Request) -> Response:
         """GET /reason?next=…"""
-        return self._house.page(request, "reason.html", next=own_path(request.query_params.get("next"), HOME))
+        return self._house.page(request, "reason.html", next=_next(request.query_params))
 
     async def reason(self, request: Request) -> Response:
         """POST /reason: why this person looks, until they leave or say otherwise."""
         given = " ".join(request.state.form.get("reason", "").split())[:_REASON]
         session_of(request).reason = given or None
-        return RedirectResponse(own_path(request.state.form.get("next"), HOME), 303)
+        return RedirectResponse(_next(request.state.form), 303)
 
     async def preferences(self, request: Request) -> Response:
         """POST /preferences: language and colours."""
         form = request.state.form
-        answer = RedirectResponse(own_path(form.get("next"), HOME), 303)
+        answer = RedirectResponse(_next(form), 303)
         for name, known in (("lang", LANGUAGES), ("theme", THEMES)):
             if form.get(name) in known:
                 set_cookie(answer, name, form[name], secure=way_of(request).secure, life=_YEAR)
@@ -185,8 +186,7 @@ class _Desk:
         way = way_of(request)
         https = self._house.settings.console.origin.startswith("https://")
         if self._house.signs_in and _is_navigation(request) and not (way.local and https):
-            here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-            return RedirectResponse(f"/sign-in?{urlencode({'to': own_path(here, HOME)})}", 303)
+            return RedirectResponse(f"/sign-in?{urlencode({'to': own_path(_here(request), HOME)})}", 303)
         remedy = None
         if way.local:
             self._house.invite()
@@ -211,7 +211,7 @@ class _Desk:
         return self._house.page(request, "message.html", status, title=title, said=said, remedy=None)
 
     def _reason_missing(self, request: Request, _: Exception) -> Response:
-        return RedirectResponse(f"/reason?{urlencode({'next': str(request.url.path)})}", 303)
+        return RedirectResponse(f"/reason?{urlencode({'next': _here(request)})}", 303)
 
     def _http(self, request: Request, why: Exception) -> Response:
         status = why.status_code if isinstance(why, HTTPException) else 500
@@ -224,6 +224,15 @@ class _Desk:
         log.error("A page failed: %s %s", request.method, request.url.path)
         said = "The console failed on this page. That is a fault of ours; its log says more."
         return self._said(request, 500, "A fault", said)
+
+
+def _next(given: Mapping[str, str]) -> str:
+    """The page of ours that `next` names, with whatever is asked there."""
+    return own_path(given.get("next"), HOME, longest=_NEXT)
+
+
+def _here(request: Request) -> str:
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
 def _is_navigation(request: Request) -> bool:

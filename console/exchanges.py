@@ -14,7 +14,7 @@ from console.guard import session_cookie
 from console.house import House, session_of
 from console.lines import PREVIEWED, Line, line_of
 from console.saved import saved_of, shared_link
-from console.search_box import read_query
+from console.search_box import has_words, read_query
 from console.store import Store
 from storage.problem import StoreProblem
 from storage.query.parsing import QueryProblem
@@ -43,7 +43,7 @@ class Exchanges:
         asked = request.query_params.get("q", "")
         before = _number(request.query_params.get("before"))
         try:
-            query = read_query(asked, session_of(request))
+            query = read_query(asked, session_of(request), self._house.looking)
         except QueryProblem as problem:
             return self._shown(request, asked, problem=str(problem), position=problem.position, status=400)
         with self._house.store(request) as store:
@@ -78,7 +78,7 @@ class Exchanges:
         after = _number(request.headers.get("last-event-id")) or _number(request.query_params.get("after")) or 0
         asked = request.query_params.get("q", "")
         try:
-            query = read_query(asked, session_of(request))
+            query = read_query(asked, session_of(request), self._house.looking)
         except QueryProblem as problem:
             return PlainTextResponse(str(problem), status_code=400)
         return StreamingResponse(self._events(request, query, asked, after), media_type="text/event-stream")
@@ -125,7 +125,7 @@ class Exchanges:
         content = self._house.looking.may(session)
         found = store.listed(query, PAGE, bodies=PREVIEWED if content else 0, **where)
         records = [read_record(each) for each in found]
-        if content and records:
+        if content and (records or has_words(query)):
             seqs = [record.seq for record in records]
             self._house.looking.at(session, "search", seqs, query=asked, before=where.get("before_seq"))
         return [line_of(record, query.texts(), content=content) for record in records]

@@ -14,7 +14,7 @@ from console.charts import Series, columns, lines, share
 from console.completion import quoted_if_needed
 from console.explaining import explained
 from console.house import House, session_of
-from console.search_box import read_query
+from console.search_box import has_words, read_query
 from exchange.record import identifier
 from storage.query.parsing import QueryProblem
 from storage.query.terms import After, Before, Is, Query, Term
@@ -110,9 +110,11 @@ class Overview:
         links = [(name, f"{request.url.path}?{urlencode({'range': name, 'q': asked})}") for name in RANGES]
         common = {"q": asked, "range": span.name, "ranges": links, "problem": None}
         try:
-            query = read_query(asked, session_of(request))
+            query = read_query(asked, session_of(request), self._house.looking)
         except QueryProblem as problem:
             return self._house.page(request, template, 400, **common | {"problem": str(problem), "empty": True})
+        if has_words(query):  # how often something was said is told here
+            self._house.looking.at(session_of(request), "search", (), query=asked)
         bounds = (Term(After(span.begin)), Term(Before(span.end)))
         found = shown(request, Query((*query.terms, *bounds)), span)
         return self._house.page(request, template, **common, **found)

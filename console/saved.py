@@ -72,7 +72,7 @@ class SavedSearches:
         query = form.get("q", "").strip()
         name = " ".join(form.get("name", "").split())[:_NAME] or query[:_NAME]
         try:
-            read_query(query, session_of(request))
+            read_query(query, session_of(request), self._house.looking)
         except QueryProblem as problem:
             return self._said(request, 400, str(problem))
         if not query:

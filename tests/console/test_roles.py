@@ -223,6 +223,21 @@ async def test_an_auditor_says_why_first_and_stands_in_the_log_by_their_proven_a
     assert (look.actor, look.action, look.reason) == ("sam@example.com (console)", "show", "case 7")
 
 
+@pytest.mark.parametrize("page", ["/exchanges", "/overview", "/refusals", "/people"])
+async def test_words_are_looked_for_with_a_reason_and_that_is_written_down_though_nothing_is_found(
+    house: House, page: str
+) -> None:
+    """That nobody said it, or how many did, is told by the answer."""
+    visitor = house.as_("auditor", SAM)
+    asked = f"{page}?q={quote('never-said')}"
+    answer = await visitor.get(asked)
+    assert answer.headers["location"] == f"/reason?next={quote(asked, safe='')}"
+    await visitor.post("/reason", {"csrf": house.csrf(visitor), "reason": "case 8"})
+    assert (await visitor.get(asked)).status_code == 200
+    look = next(iter(read_access(house.data_dir, 1)))
+    assert (look.actor, look.asked, look.reason) == ("sam@example.com (console)", {"query": "never-said"}, "case 8")
+
+
 async def test_people_look_at_their_own_without_a_reason_and_that_is_written_down_too(house: House) -> None:
     assert "関所" in (await house.as_("self").get(f"/exchanges/{house.anns}")).text
     assert next(iter(read_access(house.data_dir, 1))).actor == "ann@example.com (console)"
