@@ -147,7 +147,7 @@ def sign_in_from(settings: Settings, clock: Callable[[], float] = time.time) -> 
 
     Raises:
         ValueError: there is none, or something it names cannot be used; the message says what to do.
-        OSError, UnusableKey: our own key, or who is revoked, cannot be read.
+        UnusableKey: our own key is damaged, or who is revoked cannot be read.
     """
     if settings.sign_in is None:
         raise ValueError("sign_in is missing. Name the OpenID provider at which people sign in: docs/how-to/sign-in")
@@ -164,7 +164,14 @@ def sign_in_from(settings: Settings, clock: Callable[[], float] = time.time) -> 
         provider = Provider(settings.sign_in)
     except ValueError as problem:
         raise ValueError(f"sign_in.{problem}") from None
-    states = States(kept_secret(settings.data_dir / "keys" / "sign-in.key"), clock)
+    kept_at = settings.data_dir / "keys" / "sign-in.key"
+    try:
+        key = kept_secret(kept_at)
+    except OSError as cannot:
+        raise ValueError(
+            f"{kept_at} cannot be made or read: {cannot.strerror}. Whoever runs this must be able to write there"
+        ) from None
+    states = States(key, clock)
     revoked = RevokedFile(settings.data_dir, verifier.revoke_listed)
     return SignIn(provider, verifier, revoked, states, settings.sign_in.client_id, clock)
 

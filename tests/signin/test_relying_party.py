@@ -259,3 +259,11 @@ def test_every_refusal_is_a_sentence_in_both_languages(code: str) -> None:
     assert refused.said("en").endswith(".")
     assert refused.said("ja").endswith("。")
     assert "for the log alone" not in refused.said("en")
+
+
+def test_a_key_that_cannot_be_made_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGN_IN_SECRET", SECRET)
+    (tmp_path / "keys").write_text("no folder")
+    with pytest.raises(ValueError, match="cannot be made or read: File exists") as said:
+        sign_in_from(settings(tmp_path, "https://id.example.com"))
+    assert "must be able to write" in str(said.value)

@@ -5,6 +5,7 @@ import sqlite3
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -18,6 +19,7 @@ from storage.sqlite.reading import AuditReader
 from storage.sqlite.summary import Steps
 from storage.sqlite.tally import DAY
 from tests.cli.records import chat, store
+from tests.storage.sealing.conftest import sealed, told
 
 ANN = Principal("ann", "ann@example.com", "example.com", "own")
 ANN_ELSEWHERE = Principal("u-1", "ann@example.com", "example.com", "google")
@@ -118,6 +120,20 @@ def test_what_would_lead_round_it_is_refused_by_sqlite_itself(data_dir: Path, sq
     reader = AuditReader(data_dir, only="ann@example.com")
     with pytest.raises((sqlite3.DatabaseError, StoreProblem), match=r"prohibited|authorized|cannot be read"):
         reader._asked(sql)
+    reader.close()
+
+
+@pytest.mark.parametrize("index", ["keyed", "plain"])
+def test_a_sealed_record_is_narrowed_as_well(tmp_path: Path, index: Literal["keyed", "plain"]) -> None:
+    place = sealed(tmp_path, index)
+    place.write(of(ANN, told("the question of ann")), of(ZELDA, told("the question of zelda")))
+    reader = AuditReader(place.data_dir, place.seal, only="ann@example.com")
+    assert seqs(reader, "") == [1]
+    assert seqs(reader, "question") == [1]
+    assert seqs(reader, "zelda") == []
+    assert seqs(reader, "tool:ship_parcel") == [1]
+    assert "question of ann" in reader.latest(1)[0].decode()
+    assert reader.problem_of(1) is None
     reader.close()
 
 
