@@ -60,7 +60,7 @@ class SigningIn:
         role = role_of(principal, self._house.settings.console)
         who = principal.email or principal.subject
         if role is None:
-            log.warning("%s signed in, and has no role in the console. Groups: %s.", who, ", ".join(principal.groups))
+            log.warning("%s signed in, and has no role in the console. Groups: %r.", who, principal.groups)
             return self._house.page(request, "no_role.html", 403, who=who, groups=principal.groups)
         log.info("%s signed in to the console as %s.", who, role)
         self._house.sessions.leave(session_cookie(request))

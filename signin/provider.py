@@ -208,4 +208,6 @@ def _trust(settings: SignInSettings) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=settings.ca_file)
     except (OSError, ssl.SSLError) as problem:
-        raise ValueError(f"ca_file names {settings.ca_file}, which cannot be used: {problem.strerror or problem}") from None
+        raise ValueError(
+            f"ca_file names {settings.ca_file}, which cannot be used: {problem.strerror or problem}"
+        ) from None
