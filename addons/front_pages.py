@@ -18,7 +18,7 @@ from mitmproxy import http
 from addons.closing import ExchangeCloser
 from addons.destinations import Destinations
 from addons.flows import OpenExchange
-from addons.fronts import Fronts, Visit, without_our_cookies
+from addons.fronts import Fronts, Visit, is_our_cookie, without_our_cookies
 from addons.heads import bare_head
 from addons.refusals import refusal
 from exchange.call import Call
@@ -210,7 +210,10 @@ class FrontPages:
             for name, value in data.headers.fields:
                 if name.lower() == FIELD.encode():
                     self._record_refusal(flow, page, value)
-        data.headers.fields = tuple(f for f in data.headers.fields if not f[0].lower().startswith(_NOT_TO_VISITORS))
+        fields = [f for f in data.headers.fields if not f[0].lower().startswith(_NOT_TO_VISITORS)]
+        if page.visit.place == "ui":
+            fields = [f for f in fields if f[0].lower() != b"set-cookie" or not is_our_cookie(f[1])]
+        data.headers.fields = tuple(fields)
         flow.response.stream = True
 
     def response(self, flow: http.HTTPFlow) -> None:

@@ -25,7 +25,8 @@ Place = Literal["house", "api", "models", "ui"]
 OWN_API: Final = "/_sekisho/api"
 """Where our own chat page calls the API."""
 
-_HOUSE: Final = ("/_sekisho", "/me", "/chat")
+_HOUSE_BESIDE_UI: Final = ("/_sekisho", "/me")
+_HOUSE: Final = (*_HOUSE_BESIDE_UI, "/chat")
 _SAFE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 _OUR_COOKIES: Final = (b"__host-sekisho", b"sekisho")
 
@@ -74,6 +75,9 @@ class Fronts:
             or _way_problem(front, flow)
             or problem
         )
+        if problem is None and place == "ui" and flow.request.headers.get("service-worker") is not None:
+            # A service worker of the UI would stand before our own pages, whose origin is the same, and read them.
+            problem = "path_not_allowed"
         if problem is None and place != "house" and _is_unsafe(data.method, data.headers.fields):
             problem = site_problem(front.origin.encode(), data.headers.fields)
         return Visit(front, place, target, problem)
@@ -102,6 +106,11 @@ def without_our_cookies(fields: Fields) -> Fields:
     return tuple(kept)
 
 
+def is_our_cookie(set_cookie: bytes) -> bool:
+    """Would this Set-Cookie field set one of ours? It is for us alone to do."""
+    return set_cookie.strip().lower().startswith(_OUR_COOKIES)
+
+
 def _cookies(fields: Fields) -> list[tuple[bytes, bytes]]:
     """Names and values (RFC 6265 §5.4)."""
     pairs = [part.partition(b"=") for name, value in fields if name.lower() == b"cookie" for part in value.split(b";")]
@@ -120,8 +129,10 @@ def _place(front: Front, method: str, target: str) -> tuple[Place, str, str | No
             if front.models and method == "GET" and rest in ("/v1/models", "/models"):
                 return "models", rest, None
             return "api", rest + mark + query, None
-    if any(_is_under(meant, ours) for ours in _HOUSE):
-        return "house", target, None if any(_is_under(path, ours) for ours in _HOUSE) else "bad_path"
+    # Our chat page reads one's history: not where scripts of a chat UI, which have the same origin, could read it too.
+    ours = _HOUSE if front.upstream is None else _HOUSE_BESIDE_UI
+    if any(_is_under(meant, one) for one in ours):
+        return "house", target, None if any(_is_under(path, one) for one in ours) else "bad_path"
     if front.upstream is None:
         return "house", target, None
     allowed = _UI_PATHS.get(front.kind)

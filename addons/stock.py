@@ -75,6 +75,8 @@ def stock_addons() -> list[object]:
         _refuse(str(problems))
     if settings.profile != "local":
         _refuse(_GATEWAY)
+    if settings.fronts:
+        _refuse("Chat fronts need Sekisho's own express lane. Start it with `sekisho serve`, or take `fronts` out.")
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         pipeline = pipeline_from(settings)

@@ -109,6 +109,8 @@ class _Said:
 
     def _http(self, request: Request, why: Exception) -> Response:
         status = why.status_code if isinstance(why, HTTPException) else 500
+        if status == 403:
+            return self.refused(request, 403, "That form is not one of this page. Load the page anew and try again.")
         return self.refused(request, status, "There is no such page.")
 
     def _fault(self, request: Request, _: Exception) -> Response:

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from exchange.scope import Scope
 from fronts.book import DEVICE_LIFE_S
-from fronts.forms import form_of, one
+from fronts.forms import form_of, one, own_form
 from fronts.house import House, front_of, language_of, visitor_of
 from fronts.snippets import api_address
 from fronts.texts import translated
@@ -91,7 +91,7 @@ class Devices:
 
     async def answer(self, request: Request) -> Response:
         """POST /_sekisho/device: user_code, and approve=yes or another."""
-        form = await form_of(request)
+        form = await own_form(request)
         approved = one(form, "approve") == "yes"
         done = await run_in_threadpool(
             self._house.book.answer_device, one(form, "user_code"), visitor_of(request).email, approved=approved

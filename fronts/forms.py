@@ -1,10 +1,13 @@
 """Forms, as pages and terminals send them (application/x-www-form-urlencoded)."""
 
+import hmac
 from typing import Final
 from urllib.parse import parse_qs
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+
+from fronts.house import visitor_of
 
 _LONGEST: Final = 16 << 10  # bytes
 
@@ -26,6 +29,18 @@ async def form_of(request: Request) -> Form:
         return parse_qs(body.decode("utf-8"), max_num_fields=100)
     except ValueError:  # UnicodeDecodeError is one
         raise HTTPException(400) from None
+
+
+async def own_form(request: Request) -> Form:
+    """The form of a page that was made for this very session.
+
+    Raises:
+        HTTPException: 403 for any other; else as `form_of`.
+    """
+    form = await form_of(request)
+    if not hmac.compare_digest(one(form, "csrf").encode(), visitor_of(request).csrf.encode()):
+        raise HTTPException(403)
+    return form
 
 
 def one(form: Form, name: str) -> str:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from typing import Final
 from urllib.parse import quote
 
@@ -35,6 +36,10 @@ OPEN: Final = frozenset(
 _STATIC: Final = "/_sekisho/static/"
 _OF_PROGRAMS: Final = frozenset({"/_sekisho/device/code", "/_sekisho/device/token"})
 """Asked by terminals, which have no origin; no cookie counts there."""
+
+_PAGES_ALONE: Final = ("/me", "/_sekisho/device")
+"""Whatever is below is for people who open it, and for no script: that of the chat UI has the same origin, and might
+make itself a token. It can neither change Sec-Fetch-Mode nor look into a page with COOP and frame-ancestors."""
 
 _ALWAYS: Final = {
     "content-security-policy": (
@@ -93,6 +98,8 @@ class Guard:
             if request.method not in ("GET", "HEAD") and site_problem(front.origin.encode(), request.headers.raw):
                 said = "That form is not one of this page. Load the page anew and try again."
                 return self._refused(request, 403, said)
+        if path.startswith(_PAGES_ALONE) and path not in OPEN and _is_of_a_script(request):
+            return self._refused(request, 403, "That form is not one of this page. Load the page anew and try again.")
         if path in OPEN or request.state.visitor is not None:
             return None
         return _sign_in_first(request)
@@ -108,7 +115,13 @@ class Guard:
             )
         except IdentityRefused:
             return None
-        return Visitor(found.principal, text(take_apart(raw).claims, "jti") or "")
+        number = text(take_apart(raw).claims, "jti") or ""
+        return Visitor(found.principal, number, sha256(b"form " + raw).hexdigest())
+
+
+def _is_of_a_script(request: Request) -> bool:
+    mode, dest = request.headers.get("sec-fetch-mode"), request.headers.get("sec-fetch-dest")
+    return mode not in (None, "navigate") or dest not in (None, "document")
 
 
 def _sign_in_first(request: Request) -> Response:

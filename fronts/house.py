@@ -22,10 +22,12 @@ LANGUAGE_COOKIE: Final = "sekisho-lang"
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who asks: `number` is their session's."""
+    """Who asks: `number` is their session's; `csrf` stands in each of their forms, made of the cookie that no script
+    reads."""
 
     principal: Principal
     number: str
+    csrf: str
 
     @property
     def email(self) -> str:

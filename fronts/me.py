@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from exchange.scope import Scope
-from fronts.forms import Form, form_of, one
+from fronts.forms import Form, one, own_form
 from fronts.house import House, front_of, language_of, visitor_of
 from fronts.mine import Mine
 from fronts.snippets import snippets
@@ -46,12 +46,12 @@ class Me:
 
     async def make(self, request: Request) -> Response:
         """POST /me/tokens"""
-        form = await form_of(request)
+        form = await own_form(request)
         return await run_in_threadpool(self._make, request, form)
 
     async def end(self, request: Request) -> Response:
         """POST /me/tokens/end"""
-        number = one(await form_of(request), "number")
+        number = one(await own_form(request), "number")
         if not await run_in_threadpool(self._tokens.end, visitor_of(request).email, number):
             raise HTTPException(404)
         return RedirectResponse("/me", 303)

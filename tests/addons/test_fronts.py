@@ -32,6 +32,7 @@ ANN = Principal("u-ann", "ann@example.com", "example.com", "corp")
 CHAT = '{"model": "gpt-4o", "messages": [{"role": "user", "content": "こんにちは"}]}'.encode()
 STREAM = b'{"model": "gpt-4o", "stream": true, "messages": []}'
 SAME = {"Sec-Fetch-Site": "same-origin", "Origin": ORIGIN, "Content-Type": "application/json"}
+WORKER = {"Service-Worker": "script"}  # it would stand before our own pages, and read them
 PAGE = {"Sec-Fetch-Mode": "navigate", "Accept": "text/html"}
 API = "/api/openai/v1/chat/completions"
 
@@ -98,7 +99,13 @@ async def place(
         provider.answer = completion("はい")
         ui.answer = Answer(
             chunks=[b"<p>chat</p>"],
-            fields=(("content-type", "text/html"), ("access-control-allow-origin", "*"), (FIELD, "x")),
+            fields=(
+                ("content-type", "text/html"),
+                ("access-control-allow-origin", "*"),
+                (FIELD, "x"),
+                ("set-cookie", "sekisho-front=tossed; Path=/"),
+                ("set-cookie", "theme=dark"),
+            ),
         )
         fronts = (
             "sign_in: {preset: oidc, issuer: 'http://127.0.0.1:9', client_id: sekisho}\n"
@@ -146,6 +153,7 @@ async def test_a_page_of_the_ui_is_asked_for_by_the_name_that_the_browser_sent_a
 
     assert (answer.status, answer.body) == (200, b"<p>chat</p>")
     assert not [name for name in answer.fields if name.startswith("access-control") or name == FIELD]
+    assert answer.fields["set-cookie"] == "theme=dark"
     (got,) = here.ui.received
     assert got.header("host") == HOST
     assert got.header("cookie") == "theme=dark; _sekisho=x"
@@ -177,6 +185,8 @@ _REFUSED: list[tuple[str, str, str, str | None, dict[str, str], int, str | None]
     ("another provider of NextChat", "POST", "/api/anthropic/v1/messages", "GOOD", SAME, 403, "path_not_allowed"),
     ("a rewrite of NextChat", "GET", "/google-fonts/css2?a=b", "GOOD", {}, 403, "path_not_allowed"),
     ("another rewrite of NextChat", "POST", "/sharegpt", "GOOD", SAME, 403, "path_not_allowed"),
+    ("a service worker of the UI", "GET", "/serviceWorker.js", "GOOD", WORKER, 403, "path_not_allowed"),
+    ("our chat beside a UI", "GET", "/chat/history", "GOOD", SAME, 403, "path_not_allowed"),
     ("the API's path, written otherwise", "POST", "/api/%6fpenai/v1/chat/completions", "GOOD", SAME, 400, "bad_path"),
     ("a path that leaves the API", "POST", "/api/openai/../proxy/x", "GOOD", SAME, 400, "bad_path"),
     ("a whole address", "GET", f"http://{HOST}/", "GOOD", PAGE, 400, None),

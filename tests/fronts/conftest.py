@@ -34,6 +34,7 @@ identity:
 sign_in: {{preset: oidc, issuer: '{issuer}', client_id: sekisho}}
 fronts:
   - {{host: '{host}', upstream: '{ui}', kind: nextchat, models: [gpt-4o, gpt-4o-mini, o3]}}
+  - {{host: '{own}', models: [gpt-4o, gpt-4o-mini, o3]}}
 fronts_notice: {{en: Everything here is written down., ja: ここでの会話は記録されます。}}
 policies:
   rules: [{{name: everyone, domains: [example.com], models: ["gpt-4o*"], operations: [chat, responses]}}]
@@ -54,6 +55,11 @@ class Town:
     @property
     def url(self) -> str:
         return f"http://localhost:{self.instance.port}"
+
+    @property
+    def chat_url(self) -> str:
+        """A front without a chat UI: our own page."""
+        return f"http://chat.localhost:{self.instance.port}"
 
     def record_of(self, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """The one record that these words fit, as soon as it is there."""
@@ -76,7 +82,7 @@ def town() -> Iterator[Town]:
         instance = Instance(folder, provider.url, profile="gateway", more="{more}")
         host = f"localhost:{instance.port}"
         with node("oidc_provider.mjs", f"http://{host}/_sekisho/callback") as (issuer, _, _):
-            more = _MORE.format(issuer=issuer, host=host, ui=ui.url)
+            more = _MORE.format(issuer=issuer, host=host, ui=ui.url, own=f"chat.{host}")
             instance.config.write_text(instance.config.read_text(encoding="utf-8").replace("{more}", more), "utf-8")
             with instance:
                 yield Town(instance, provider, ui, issuer)
@@ -116,10 +122,11 @@ def sign_in(page: "Page", login: str) -> None:
 
 
 def signed_in(page: "Page", town: Town, email: str = "ann@example.com") -> None:
-    """With a session as the sign-in would have begun it, where that is not what is looked at."""
-    name = email.partition("@")[0]
-    session = begin_session(town.instance.data_dir, Principal(name, email, "example.com", "sign-in"), town.url)
-    page.context.add_cookies([{"name": "sekisho-front", "value": session.token, "url": town.url}])
+    """With sessions as the sign-in would have begun them, where that is not what is looked at."""
+    who = Principal(email.partition("@")[0], email, "example.com", "sign-in")
+    for origin in (town.url, town.chat_url):
+        session = begin_session(town.instance.data_dir, who, origin)
+        page.context.add_cookies([{"name": "sekisho-front", "value": session.token, "url": origin}])
 
 
 @contextmanager
@@ -128,7 +135,7 @@ def no_errors(page: "Page") -> Iterator[None]:
     said: list[str] = []
 
     def heard(message: "ConsoleMessage") -> None:
-        if message.type == "error" and "//localhost:" in message.location.get("url", ""):
+        if message.type == "error" and "localhost:" in message.location.get("url", ""):
             said.append(message.text)
 
     page.on("console", heard)

@@ -223,6 +223,32 @@ async def test_j6_a_form_of_another_site_does_nothing(tmp_path: Path, fields: di
                 assert (await ann.get(path)).status == 405, path  # no side effect of a GET
 
 
+async def test_a_script_of_the_chat_ui_which_has_the_same_origin_makes_no_token_and_reads_no_page(
+    tmp_path: Path,
+) -> None:
+    script = {**FORM, "sec-fetch-mode": "cors", "sec-fetch-dest": "empty"}
+    form = {"name": "a", "days": "1"}
+    async with fronts(settings(tmp_path)) as ann:
+        ann.sign_in("ann@example.com")
+        asked = [
+            await ann.post("/me/tokens", form, script),
+            await ann.post("/me/tokens", {**form, "csrf": "guessed"}),
+            await ann.post("/me/tokens", {**form, "csrf": ""}),
+            await ann.post("/_sekisho/device", {"user_code": "BCDF-GHJK", "approve": "yes", "csrf": "guessed"}),
+            await ann.get("/me", **{"sec-fetch-mode": "cors", "sec-fetch-dest": "empty"}),
+            await ann.get("/me", **{"sec-fetch-dest": "iframe"}),
+            await ann.get("/_sekisho/device?user_code=x", **{"sec-fetch-mode": "same-origin"}),
+        ]
+        page = await ann.get("/me")
+        tokens = _book(ann).tokens_of("ann@example.com")
+
+    assert [answer.status for answer in asked] == [403] * len(asked)
+    assert not any("csrf" in answer.body for answer in asked)
+    assert tokens == []
+    assert 'name="csrf"' in page.body
+    assert page.field("cross-origin-opener-policy") == "same-origin"
+
+
 async def test_j11_every_page_says_what_browsers_may_do_with_it(tmp_path: Path) -> None:
     async with fronts(settings(tmp_path)) as ann:
         pages = [await ann.get("/_sekisho/login"), await ann.get("/nowhere"), await ann.get("/me")]

@@ -142,7 +142,7 @@ def test_our_own_chat_page_streams_lays_out_markdown_stops_and_knows_ones_own_hi
     town.provider.answer = streamed(MARKDOWN, pause=0.1)
     page = page_of(PHONE, "ja")
     signed_in(page, town, "ann@example.com")
-    page.goto(town.url + "/chat")
+    page.goto(town.chat_url + "/")
     with no_errors(page):
         assert page.locator("#model option").all_inner_texts() == ["gpt-4o", "gpt-4o-mini"]
         page.locator("#words").fill("箇条書きで教えて")
@@ -169,7 +169,7 @@ def test_our_own_chat_page_streams_lays_out_markdown_stops_and_knows_ones_own_hi
 
     other = page_of(DESKTOP, "en")
     signed_in(other, town, "ann@example.com")
-    other.goto(town.url + "/chat")
+    other.goto(town.chat_url + "/")
     other.locator("#history summary").click()
     other.locator("#chats button", has_text="箇条書きで教えて").first.click()
     other.locator(".assistant h3", has_text="見出し").wait_for()
@@ -177,7 +177,7 @@ def test_our_own_chat_page_streams_lays_out_markdown_stops_and_knows_ones_own_hi
 
     bob = page_of(DESKTOP, "en")
     signed_in(bob, town, "bob@example.com")
-    bob.goto(town.url + "/chat")
+    bob.goto(town.chat_url + "/")
     assert bob.evaluate("fetch('/chat/history').then((answer) => answer.json())") == []
     theirs = f"fetch('/chat/history/{stopped['id']}').then((answer) => answer.status)"
     assert (other.evaluate(theirs), bob.evaluate(theirs)) == (200, 404)
