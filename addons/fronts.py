@@ -12,6 +12,7 @@ from typing import Final, Literal
 from urllib.parse import unquote
 
 from mitmproxy import http
+from mitmproxy.proxy.mode_specs import ReverseMode
 
 from identities.session import cookie_name, name_of
 from settings.fronts import Front, FrontKind
@@ -58,6 +59,8 @@ class Fronts:
 
     def visit(self, flow: http.HTTPFlow) -> Visit | None:
         """Where on which front this request is to go; None: it is not for a front."""
+        if not isinstance(flow.client_conn.proxy_mode, ReverseMode):
+            return None  # it is asked through us as a proxy, and not of us
         data = flow.request.data
         front = None
         for name, value in data.headers.fields:

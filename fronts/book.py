@@ -17,6 +17,9 @@ from typing import Final, Literal
 from exchange.scope import Scope
 
 DEVICE_LIFE_S: Final = 600
+_SHOWN_S: Final = 90 * 86400
+"""How long a token is listed after its end, in seconds."""
+
 _PENDING: Final = 1000
 """Devices that may wait at once: anybody may ask for a code."""
 
@@ -99,10 +102,12 @@ class Book:
 
     def begin_token(self, number: str, email: str, name: str, ends: int, scope: Scope) -> None:
         written = json.dumps({"models": scope.models, "operations": scope.operations})
+        now = int(time.time())
         with self._open() as book:
+            book.execute("delete from token where ends <= ?", (now - _SHOWN_S,))
             book.execute(
                 "insert into token values (?, ?, ?, ?, ?, ?, null)",
-                (number, email, name, int(time.time()), ends, written),
+                (number, email, name, now, ends, written),
             )
 
     def tokens_of(self, email: str) -> list[Token]:
