@@ -12,12 +12,13 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.app import app
+from tests.console.test_accessible import AXE
 from tests.fronts.conftest import DESKTOP, PHONE, Town, no_errors, sign_in, signed_in
 from tests.journeys.instance import PROVIDER_KEY, ROOT
 from tests.journeys.provider import completion, streamed
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 WORDS = ["こん", "にちは", "、今日は", "いい天気", "ですね。"]
 
@@ -222,3 +223,27 @@ def test_a_front_that_cannot_be_signed_in_at_is_told_in_a_sentence(address: str,
 
     assert done.exit_code == code
     assert said in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize(("size", "language", "scheme"), [(PHONE, "ja-JP", "dark"), (DESKTOP, "en-GB", "light")])
+def test_no_page_has_a_serious_violation_or_scrolls_sideways(
+    town: Town, chromium: "Browser", size: dict[str, int], language: str, scheme: str
+) -> None:
+    """By axe, in both colours, both languages, wide and narrow."""
+    context = chromium.new_context(
+        viewport=size,  # type: ignore[arg-type] # a TypedDict of the same shape
+        locale=language,
+        color_scheme=scheme,  # type: ignore[arg-type] # one of its words
+        bypass_csp=True,  # for axe
+    )
+    page = context.new_page()
+    for path in ("/_sekisho/login", "/_sekisho/callback", "/chat", "/me", "/_sekisho/device?user_code=X", "/nowhere"):
+        if path == "/chat":
+            signed_in(page, town)
+        page.goto(town.chat_url + path)
+        page.evaluate("document.querySelectorAll('main details').forEach((one) => { one.open = true })")
+        page.evaluate(AXE)
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']}).then((run) => run.violations)")
+        assert [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")] == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+    context.close()
