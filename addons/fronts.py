@@ -8,6 +8,7 @@ behind it (`ui`).
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 from urllib.parse import unquote
 
@@ -55,6 +56,8 @@ class Fronts:
 
     def __init__(self, fronts: Sequence[Front]) -> None:
         self._by_host = {front.host.encode("ascii"): front for front in fronts}
+        by_name = {front.host: front for front in fronts}
+        self._trusts = lru_cache(1024)(lambda host, peer: by_name[host].trusts(peer))
         self._session_cookies = {front.host: cookie_name(front.origin) for front in fronts}
 
     def visit(self, flow: http.HTTPFlow) -> Visit | None:
@@ -75,7 +78,7 @@ class Fronts:
                 method, flow.request.path, flow.request.http_version, absolute=bool(data.authority), strict=True
             )
             or fields_problem(data.headers.fields, identity_headers=frozenset(), strict=True, websocket=place == "api")
-            or _way_problem(front, flow)
+            or self._way_problem(front, flow)
             or problem
         )
         if problem is None and place == "ui" and flow.request.headers.get("service-worker") is not None:
@@ -84,6 +87,14 @@ class Fronts:
         if problem is None and place != "house" and _is_unsafe(data.method, data.headers.fields):
             problem = site_problem(front.origin.encode(), data.headers.fields)
         return Visit(front, place, target, problem)
+
+    def _way_problem(self, front: Front, flow: http.HTTPFlow) -> str | None:
+        """Did it come by the way that the settings name? A session must not travel in the clear."""
+        if front.secured == "listener":
+            came = flow.client_conn.tls_established
+        else:
+            came = self._trusts(front.host, flow.client_conn.peername[0])
+        return None if came else "https_required"
 
     def _front(self, host: bytes) -> Front | None:
         return self._by_host.get(host.strip().lower())
@@ -146,13 +157,6 @@ def _place(front: Front, method: str, target: str) -> tuple[Place, str, str | No
 
 def _is_under(path: str, base: str) -> bool:
     return path == base or path.startswith(base + "/")
-
-
-def _way_problem(front: Front, flow: http.HTTPFlow) -> str | None:
-    """Did it come by the way that the settings name? A session must not travel in the clear."""
-    if front.secured == "listener":
-        return None if flow.client_conn.tls_established else "https_required"
-    return None if front.trusts(flow.client_conn.peername[0]) else "https_required"
 
 
 def _is_unsafe(method: bytes, fields: Fields) -> bool:
