@@ -28,7 +28,7 @@ def serve(settings: Settings, config: Path) -> int:
 
 
 def announce(settings: Settings, config: Path) -> None:
-    """Five lines: what to do next."""
+    """A few lines: what to do next."""
     road = road_from(settings, None)
     usual = config == Path("config.yaml")
     sekisho = _shown(Path(sys.executable).parent / "sekisho")
@@ -40,6 +40,7 @@ def announce(settings: Settings, config: Path) -> None:
         f"  use it:    {use}",
         f"  record:    {settings.data_dir / 'audit.db'}",
         f"  look:      {sekisho} tail{with_config}   (also: show ID, search WORDS, export)",
+        *(f"  people:    {front.origin}" for front in settings.fronts),
         "  stop:      Ctrl-C",
     ]
     print("\n".join(lines), file=sys.stderr, flush=True)  # noqa: T201 - this is for the person who started us

@@ -20,8 +20,9 @@ DEVICE_LIFE_S: Final = 600
 _SHOWN_S: Final = 90 * 86400
 """How long a token is listed after its end, in seconds."""
 
-_PENDING: Final = 1000
-"""Devices that may wait at once: anybody may ask for a code."""
+_WAITING: Final = 20_000
+"""Devices that may wait at once, since anybody may ask for a code. Then the oldest goes: whoever asks for thousands
+must ask for more than these while one person reads a code."""
 
 _LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"
 """Of user codes: no vowels, so no words (RFC 8628 §6.1)."""
@@ -132,16 +133,17 @@ class Book:
 
     # -- devices (RFC 8628) ------------------------------------------------------------------------------------------
 
-    def begin_device(self, name: str) -> tuple[str, str] | None:
-        """A device code and a user code, for DEVICE_LIFE_S. None: too many are waiting."""
+    def begin_device(self, name: str) -> tuple[str, str]:
+        """A device code and a user code, for DEVICE_LIFE_S."""
         device, now = secrets.token_urlsafe(32), time.time()
         letters = [secrets.choice(_LETTERS) for _ in range(8)]
         code = "".join(letters[:4]) + "-" + "".join(letters[4:])
         with self._open() as book:
             book.execute("delete from device where ends <= ?", (int(now),))
-            (waiting,) = book.execute("select count(*) from device").fetchone()
-            if waiting >= _PENDING:
-                return None
+            book.execute(
+                "delete from device where rowid in (select rowid from device order by rowid desc limit -1 offset ?)",
+                (_WAITING - 1,),
+            )
             book.execute(
                 "insert into device values (?, ?, ?, ?, ?, 'waiting', null)",
                 (_hashed(device), code, name, int(now) + DEVICE_LIFE_S, 0.0),

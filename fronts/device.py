@@ -42,10 +42,7 @@ class Devices:
         if not self._tokens.most_days:
             return JSONResponse({"error": "unauthorized_client"}, 400)
         name = "".join(letter for letter in one(form, "name") if letter.isprintable())[:_NAME] or "terminal"
-        begun = await run_in_threadpool(self._house.book.begin_device, name)
-        if begun is None:
-            return JSONResponse({"error": "slow_down"}, 429)
-        device, user = begun
+        device, user = await run_in_threadpool(self._house.book.begin_device, name)
         page = f"{front_of(request).origin}/_sekisho/device"
         return JSONResponse(
             {

@@ -183,13 +183,15 @@ async def test_a_terminal_is_told_why_it_gets_nothing(
     assert (answer.status, json.loads(answer.body)) == (400, {"error": error})
 
 
-async def test_more_terminals_than_may_wait_are_sent_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fronts.book._PENDING", 1)
+async def test_of_more_terminals_than_may_wait_the_oldest_goes_and_nobody_is_kept_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fronts.book._WAITING", 2)
     async with fronts(settings(tmp_path)) as terminal:
-        await _code(terminal)
-        answer = await terminal.post("/_sekisho/device/code", {"client_id": "sekisho"}, {})
+        codes = [await _code(terminal) for _ in range(4)]
+        found = [json.loads((await _poll(terminal, code)).body)["error"] for code in codes]
 
-    assert answer.status == 429
+    assert found == ["expired_token", "expired_token", "authorization_pending", "authorization_pending"]
 
 
 def test_every_sentence_of_the_pages_is_there_in_japanese() -> None:
