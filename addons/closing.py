@@ -42,7 +42,13 @@ _STATUS: Final[Mapping[Observed, int]] = {"unreachable": 502, "upstream_cut": 50
 """What a caller got when the provider sent no head."""
 
 
-_MODES: Final = {"express": "reverse", "checkpoint": "reverse", "regular": "forward", "diverted": "transparent"}
+_MODES: Final = {
+    "express": "reverse",
+    "checkpoint": "reverse",
+    "regular": "forward",
+    "diverted": "transparent",
+    "tunnelled": "wireguard",
+}
 """RECORD.md's words for mitmproxy's names of proxy modes, where they differ."""
 
 

@@ -16,8 +16,17 @@ def issuers_by_listener(listen: Sequence[Listener]) -> IssuersByListener:
     return {(one.address.host, one.address.port): frozenset(one.issuers) for one in listen if one.issuers is not None}
 
 
+def peers_by_listener(listen: Sequence[Listener]) -> Mapping[tuple[str, int], str]:
+    """Who calls at each WireGuard listener: whoever holds the key that it takes. E-mail addresses."""
+    return {(one.address.host, one.address.port): one.peer.email for one in listen if one.peer is not None}
+
+
 def issuers_at(client: Client, listeners: IssuersByListener) -> frozenset[str] | None:
     """The names of those who count for this connection; None: everybody. It is its listener that is asked for, not its
     own address: of one that listens everywhere the two are not the same."""
+    return listeners.get(listener_of(client))
+
+
+def listener_of(client: Client) -> tuple[str, int]:
     mode = client.proxy_mode
-    return listeners.get(((mode.custom_listen_host or "").strip("[]"), mode.custom_listen_port or 0))
+    return (mode.custom_listen_host or "").strip("[]"), mode.custom_listen_port or 0

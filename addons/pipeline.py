@@ -15,7 +15,7 @@ from addons.front_pages import FrontPages
 from addons.fronts import Fronts
 from addons.gate import AccessGate
 from addons.heads import Heads
-from addons.listeners import issuers_by_listener
+from addons.listeners import issuers_by_listener, peers_by_listener
 from addons.safety import safety_identifiers_from
 from addons.tee import StreamTee
 from addons.tunnels import TunnelGate
@@ -117,6 +117,7 @@ def pipeline_from(settings: Settings) -> Pipeline:
         listeners=listeners,
         ports=frozenset(settings.hosts.ports),
         networks=settings.hosts.addresses,
+        peers=peers_by_listener(settings.listen),
         local_user=local_user,
     )
     destinations = Destinations(settings.providers, settings.default_provider)

@@ -5,7 +5,7 @@ Names itself `tunnels` among the master's addons, where the lane of forward list
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +16,7 @@ from addons.certificates import chain_of
 from addons.closing import ExchangeCloser, mode_of
 from addons.flows import Destination, OpenExchange, OpenExchanges
 from addons.heads import bare_head
-from addons.listeners import IssuersByListener, issuers_at
+from addons.listeners import IssuersByListener, issuers_at, listener_of
 from addons.refusals import refusal
 from exchange.decision import Deny
 from exchange.principal import Principal
@@ -66,6 +66,7 @@ class TunnelGate:
         listeners: whose issuers count where.
         ports: that may be connected to.
         networks: that may be connected to though they are not of the public Internet.
+        peers: who calls at which WireGuard listener.
         local_user: the local profile: who calls when nobody proves to be anybody.
     """
 
@@ -83,6 +84,7 @@ class TunnelGate:
         listeners: IssuersByListener,
         ports: frozenset[int],
         networks: Networks,
+        peers: Mapping[tuple[str, int], str],
         local_user: Principal | None,
     ) -> None:
         self._open = open_exchanges
@@ -94,6 +96,7 @@ class TunnelGate:
         self._listeners = listeners
         self._ports = ports
         self._networks = networks
+        self._peers = peers
         self._local_user = local_user
         self._by_client: dict[str, OpenTunnel] = {}
         self.passed_over = 0  # connections that got no row since the journal was last crowded
@@ -120,7 +123,19 @@ class TunnelGate:
             flow, uuid_utils.uuid7().bytes, time.time_ns() // 1000, data.host, data.port, self._hosts.of(data.host)
         )
         tunnel.principal = self._local_user
+        try:
+            if (by_peer := self._by_peer(flow)) is not None:
+                tunnel.principal = by_peer.principal
+        except IdentityRefused as refused:
+            if self._local_user is None:  # not admitted, or revoked: nothing of theirs passes
+                log.warning("A WireGuard peer is not let pass: %s.", refused.reason)
+                tunnel.verdict = HostVerdict("block", "none")
         return tunnel
+
+    def _by_peer(self, flow: http.HTTPFlow) -> Identified | None:
+        """Raises IdentityRefused."""
+        email = self._peers.get(listener_of(flow.client_conn))
+        return self._verifier.peer(email) if email is not None else None
 
     async def _judge(self, tunnel: OpenTunnel, fault: str | None) -> None:
         fields = tunnel.flow.request.data.headers.fields
@@ -159,6 +174,8 @@ class TunnelGate:
         return found.principal
 
     async def _proven(self, flow: http.HTTPFlow, proof: Fields) -> Identified | None:
+        if (by_peer := self._by_peer(flow)) is not None:
+            return by_peer
         issuers = issuers_at(flow.client_conn, self._listeners)
         now = time.time()
         by_token = await self._verifier.of_proxy(proof, issuers=issuers, now=now)

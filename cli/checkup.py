@@ -83,6 +83,8 @@ _ROOM = "Make room, or let go of old exchanges: storage.keep, sekisho retain."
 
 def _ports(settings: "Settings") -> Iterator[Sign]:
     for listener in settings.listen:
+        if listener.mode == "wireguard":
+            continue  # UDP, and it answers its peer alone
         address = listener.address
         host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(address.host, address.host)  # noqa: S104 - compared
         try:

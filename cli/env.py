@@ -79,7 +79,8 @@ def env(
             err().print(f"Copy {files.ours}, {files.bundle.name} and {files.java.name} beside it to {files_at} there.")
             files = files.in_directory(files_at)
     token = os.environ.get("SEKISHO_TOKEN") or None
-    here = {listener.mode for listener in settings.listen}
+    # Behind WireGuard, as behind a router that diverts, programs are told nothing but the CA.
+    here = {"transparent" if listener.mode == "wireguard" else listener.mode for listener in settings.listen}
     way: Mode = mode if mode is not None else next(each for each in _PREFERRED if each in here)
     if way not in here:
         raise WrongUse(f"No listener has mode {way}. Add one to `listen` in the settings, or ask for the other mode.")

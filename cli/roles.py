@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cli.options import settings_at
 from settings.reading import SettingsProblems
+from settings.schema import Settings
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ def worker(config: Path, number: int, ready: int | None) -> int:
     set_up_log()
     _stop_with_parent()
     try:
-        run(settings_at(config, secrets=True), pipeline_from, _ready(ready))
+        run(_of_worker(settings_at(config, secrets=True), number), pipeline_from, _ready(ready))
     except UnusableEntries as unusable:  # a file changed since the supervisor looked
         log.error("%s", SettingsProblems(str(config), list(unusable.problems)))
         return _CANNOT_START
@@ -72,6 +73,13 @@ def worker(config: Path, number: int, ready: int | None) -> int:
         log.error("%s", cannot)
         return _CANNOT_START
     return 0
+
+
+def _of_worker(settings: Settings, number: int) -> Settings:
+    """The socket of a WireGuard listener, and the state of its tunnels, cannot be shared: the first worker has them."""
+    if number == 1:
+        return settings
+    return settings.model_copy(update={"listen": tuple(one for one in settings.listen if one.mode != "wireguard")})
 
 
 def recorder(config: Path, ready: int | None) -> int:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.failure import WrongUse
+from cli.failure import Failed, WrongUse
 from cli.options import Config, settings_at
 
 if TYPE_CHECKING:
@@ -65,6 +65,52 @@ def transparent(
     port = _port([one for one in settings_at(config).listen if one.mode == "transparent"])
     rules = _IPTABLES if with_iptables else _NFT
     typer.echo((_SYSCTL + rules).format(interface=interface, port=port), nl=False)
+
+
+_WIREGUARD = """\
+# {email}: what their machine's WireGuard is given. Its private key is the one whose public key is
+# {peer}; it never leaves that machine. The CA has to be trusted there: sekisho ca install.
+[Interface]
+PrivateKey = …
+Address = 10.99.0.2/32
+DNS = 10.99.0.1
+
+[Peer]
+PublicKey = {ours}
+AllowedIPs = 0.0.0.0/0, ::/0
+Endpoint = {endpoint}
+PersistentKeepalive = 25
+"""
+
+
+@app.command()
+def wireguard(
+    config: Config = None,
+    host: Annotated[
+        str, typer.Option("--host", metavar="NAME", help="The name or address by which their machines find this one.")
+    ] = "sekisho.example.com",
+) -> None:
+    """Print what the WireGuard of each peer's machine is given: our public key, where we are, what goes through."""
+    from identities.private_file import UnusableKey
+    from identities.wireguard_key import public_key
+
+    settings = settings_at(config)
+    listeners = [one for one in settings.listen if one.peer is not None]
+    if not listeners:
+        raise WrongUse(
+            "The settings have no listener of the mode wireguard. Write in `listen`, with what `wg pubkey` says of "
+            "their key: {address: '0.0.0.0:51820', mode: wireguard, peer: {public_key: …, email: ann@example.com}}"
+        )
+    try:
+        ours = public_key(settings.data_dir)
+    except UnusableKey as cannot:
+        raise Failed(str(cannot)) from None
+    pages = []
+    for one in listeners:
+        assert one.peer is not None
+        endpoint = f"{host}:{one.address.port}"
+        pages.append(_WIREGUARD.format(email=one.peer.email, peer=one.peer.public_key, ours=ours, endpoint=endpoint))
+    typer.echo("\n".join(pages), nl=False)
 
 
 def _port(listeners: "list[Listener]") -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from exchange.principal import Principal
 from identities.certificate import Authority, fingerprint, proof_from
 from identities.domain import Admission
 from identities.entries import Entries, IdentitySettings, entries_from
-from identities.issuer import Issuer
+from identities.issuer import Issuer, Person
 from identities.keys import Keys, KeysUnavailable
 from identities.presented import (
     AUTHORIZATION,
@@ -269,6 +270,17 @@ class Verifier:
             self._remembered.put(_CERTIFICATE, seen_as, memory)
             return identified
         raise max(refusals, key=_telling)
+
+    def peer(self, email: str) -> Identified:
+        """Whom the key of a WireGuard tunnel proves, of which the settings say that it is this address's.
+
+        Raises:
+            IdentityRefused: domain_not_allowed, or the person is revoked.
+        """
+        principal = self._admission.principal(Person(email, email), {}, "wireguard")
+        if self.is_revoked(principal):
+            raise IdentityRefused("invalid_token", "the person of this WireGuard key is revoked")
+        return Identified(principal, _CERTIFICATE, math.inf)
 
     def _authorities_of(self, names: frozenset[str] | None) -> tuple[Authority, ...]:
         if names is None or not self._authorities:

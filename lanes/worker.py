@@ -24,6 +24,7 @@ from lanes.express.tls import verifying
 from lanes.mitm import forward as _forward  # noqa: F401 - registers the mode
 from lanes.mitm import mode as _checkpoint  # noqa: F401 - registers the mode
 from lanes.mitm import transparent as _diverted  # noqa: F401 - registers the mode
+from lanes.mitm import wireguard as _tunnelled  # noqa: F401 - registers the mode
 from lanes.mitm.options import insist
 from settings.issuers import client_authorities
 from settings.listening import ListenerTls
@@ -178,6 +179,8 @@ def _destination(upstream: str) -> tuple[str, int]:
 def mode_of(listener: Listener, settings: Settings) -> str:
     """The listener in mitmproxy's words. The upstream here is where a request would go that no addon directs; the gate
     directs every one. What is to be opened first is the mitm lane's, whatever `lane` says of the rest."""
+    if listener.peer is not None:
+        return f"tunnelled:{listener.peer.public_key}@{listener.address}"
     if listener.mode != "reverse":
         return f"{'forward' if listener.mode == 'forward' else 'diverted'}@{listener.address}"
     upstream = urlsplit(settings.providers[settings.default_provider].upstream)

@@ -1,5 +1,6 @@
 """Every setting, with its default. config.yaml shows them all, each with its line of why."""
 
+import base64
 import ipaddress
 import socket
 from pathlib import Path
@@ -12,7 +13,7 @@ from exchange.call import Operation
 from settings.console import Console
 from settings.cors import Cors
 from settings.credentials import ProviderCredentials
-from settings.domains import domain_problem
+from settings.domains import domain_problem, mail_parts
 from settings.fronts import Front, Notice, an_address, front_problems, is_loopback
 from settings.hosts import Hosts, host_pattern
 from settings.issuers import IssuerSettings, issuer_problems
@@ -46,13 +47,39 @@ def _is_address(host: str) -> bool:
     return True
 
 
+class Peer(_Section):
+    """The one who calls at a WireGuard listener: by whose public key, and who that is."""
+
+    public_key: str
+    email: str
+
+    @field_validator("public_key")
+    @classmethod
+    def _a_key(cls, given: str) -> str:
+        try:
+            fits = len(base64.b64decode(given, validate=True)) == 32
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ValueError("is no WireGuard key. Write the 44 characters that `wg pubkey` prints")
+        return given
+
+    @field_validator("email")
+    @classmethod
+    def _an_address(cls, given: str) -> str:
+        if (parts := mail_parts(given)) is None:
+            raise ValueError("is not an e-mail address. Write ann@example.com")
+        return "@".join(parts)
+
+
 class Listener(_Section):
     """One way in. `issuers` are the names of those whose identity counts here; none named means all."""
 
     address: Address
-    mode: Literal["reverse", "forward", "transparent"] = "reverse"
+    mode: Literal["reverse", "forward", "transparent", "wireguard"] = "reverse"
     issuers: tuple[str, ...] | None = None
     tls: ListenerTls | None = None
+    peer: Peer | None = None
 
 
 def _listeners(given: object) -> object:
@@ -324,8 +351,14 @@ class Settings(_Section):
             if n not in self.providers
         ]
         for i, listener in enumerate(self.listen):
-            if listener.mode == "transparent" and listener.tls is not None:
-                problems.append(f"listen[{i}].tls: transparent callers do not know that we are there. Take it out")
+            if listener.mode in ("transparent", "wireguard") and listener.tls is not None:
+                problems.append(f"listen[{i}].tls: {listener.mode} callers do not know that we are there. Take it out")
+            if listener.mode == "wireguard" and listener.peer is None:
+                problems.append(
+                    f"listen[{i}].peer is missing. Say who calls there: {{public_key: …, email: ann@example.com}}"
+                )
+            if listener.mode != "wireguard" and listener.peer is not None:
+                problems.append(f"listen[{i}].peer is for mode: wireguard only. Take it out")
             problems += [
                 f"listen[{i}].issuers names {n}, which is not under identity.issuers"
                 for n in listener.issuers or ()

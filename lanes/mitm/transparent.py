@@ -63,15 +63,28 @@ class DivertedInstance(mode_servers.AsyncioServerInstance[DivertedMode]):
         self._roads.serve(knock, lambda: self._serve(knock, hello))
 
     async def _serve(self, knock: HelloKnock, hello: Hello | None) -> None:
-        roads = self._roads
-        if address(knock, "peername") in roads.keeper.dial.our_ends:
+        if address(knock, "peername") in self._roads.keeper.dial.our_ends:
             log.error("A connection of our own came back to us. Exempt this machine's own from what is diverted.")
             knock.transport.abort()
             return
-        where, port = original(knock.transport)
+        await Diversion(self._roads).serve(knock, hello, original(knock.transport), self.mode)
+
+
+class Diversion:
+    """What becomes of connections that were meant for somebody else, by the name that their ClientHello asks for."""
+
+    def __init__(self, roads: Roads) -> None:
+        self._roads = roads
+
+    async def serve(
+        self, knock: HelloKnock, hello: Hello | None, to: tuple[str, int], mode: mode_specs.ProxyMode
+    ) -> None:
+        """`to` is where it was going. `hello` None: it began with something else."""
+        roads = self._roads
+        where, port = to
         name = hello.name if hello is not None else None
         host = name or where
-        caller = pinned.client(address(knock, "peername"), address(knock, "sockname"), self.mode)
+        caller = pinned.client(address(knock, "peername"), address(knock, "sockname"), mode)
         asked = pinned.request(host, port, b"", b"", b"", b"", b"HTTP/1.1", (), time.time())
         tunnel = roads.tunnels.diverted(pinned.flow(caller, pinned.server((where, port)), asked))
         if hello is None:

@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.app import app
+from identities.wireguard_key import public_key
 
 LISTENERS = "[{address: '0.0.0.0:3129', mode: transparent}, {address: '[::]:3129', mode: transparent}]"
 
@@ -44,3 +45,27 @@ def test_what_cannot_be_printed_is_said(tmp_path: Path, listen: str, options: tu
     code, said = printed(tmp_path, *options, listen=listen)
     assert code != 0
     assert why in said
+
+
+def test_each_wireguard_peer_is_told_our_key_and_its_port(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+    peer = f"{{public_key: '{key}', email: ann@example.com}}"
+    config.write_text(
+        f"listen: [{{address: '0.0.0.0:51820', mode: wireguard, peer: {peer}}}]\ndata_dir: {tmp_path}\n",
+        encoding="utf-8",
+    )
+    done = CliRunner().invoke(app, ["setup", "wireguard", "--config", str(config), "--host", "gw.example.com"])
+    assert done.exit_code == 0, done.output
+    assert "# ann@example.com" in done.output
+    assert f"PublicKey = {public_key(tmp_path)}" in done.output
+    assert "Endpoint = gw.example.com:51820" in done.output
+    assert (tmp_path / "keys" / "wireguard.key").stat().st_mode & 0o77 == 0
+
+
+def test_without_a_wireguard_listener_it_says_what_to_write(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(f"data_dir: {tmp_path}\n", encoding="utf-8")
+    done = CliRunner().invoke(app, ["setup", "wireguard", "--config", str(config)])
+    assert done.exit_code != 0
+    assert "mode: wireguard, peer:" in done.output + str(done.exception)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from exchange.decision import CODES
 from identities.own_token import mint, rotate
+from identities.refusal import IdentityRefused
 from identities.remembered import Remembered
 from identities.verifier import verifier_from
 from settings.schema import Identity
@@ -304,3 +305,14 @@ async def test_a_key_whose_private_half_is_public_proves_nothing_in_a_gateway(
     assert await answer(gateway, bearer(ANN)) == "identity_keys_unavailable"
     local = verifier_from(identity, data_dir=tmp_path, profile="local")
     assert await answer(local, bearer(ANN)) == "ann@example.com"
+
+
+def test_a_wireguard_key_is_of_whom_the_settings_say_while_they_are_admitted_and_not_revoked(tmp_path: Path) -> None:
+    ours = verifier(tmp_path)
+    assert ours.peer("ann@example.com").principal.email == "ann@example.com"
+    assert ours.peer("ann@example.com").principal.issuer == "wireguard"
+    with pytest.raises(IdentityRefused, match="not admitted"):
+        ours.peer("ann@other.example")
+    ours.revoke(people=frozenset({"ann@example.com"}))
+    with pytest.raises(IdentityRefused, match="revoked"):
+        ours.peer("ann@example.com")

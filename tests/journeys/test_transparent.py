@@ -15,10 +15,10 @@ from tests.journeys.instance import ROOT
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the road through three namespaces was like."""
-    if lacking := _lacking():
+    if without := lacking():
         if os.environ.get("CI"):
-            pytest.fail(lacking)
-        pytest.skip(lacking)
+            pytest.fail(without)
+        pytest.skip(without)
     folder = tmp_path_factory.mktemp("road")
     done = subprocess.run(
         ["unshare", "-n", sys.executable, "-m", "tests.journeys.transparent_road", folder],
@@ -29,7 +29,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return found
 
 
-def _lacking() -> str | None:
+def lacking() -> str | None:
+    """What this machine does not have or permit; None: nothing."""
     for program in ("ip", "unshare", "nsenter"):
         if shutil.which(program) is None:
             return f"{program} is not installed"

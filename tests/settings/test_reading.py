@@ -250,3 +250,58 @@ FRONT = "fronts: [{{host: chat.example.com, upstream: 'https://nextchat.example.
 )
 def test_what_of_a_front_cannot_be_used_is_said_with_the_remedy(text: str, said: str) -> None:
     assert any(said in problem for problem in problems(text)), problems(text)
+
+
+@pytest.mark.parametrize(
+    ("listener", "said"),
+    [
+        ("{address: '0.0.0.0:1', mode: wireguard}", "listen[0].peer is missing"),
+        ("{address: '0.0.0.0:1', peer: {public_key: 'KEY', email: ann@example.com}}", "is for mode: wireguard only"),
+        (
+            "{address: '0.0.0.0:1', mode: wireguard, peer: {public_key: abc, email: a@b.example}}",
+            "no WireGuard key",
+        ),
+        ("{address: '0.0.0.0:1', mode: wireguard, peer: {public_key: 'KEY', email: ann}}", "is not an e-mail address"),
+        (
+            "{address: '0.0.0.0:1', mode: wireguard, tls: {cert: a, key: b}, peer: {public_key: KEY, email: a@b.example}}",
+            "wireguard callers do not know that we are there",
+        ),
+    ],
+)
+def test_a_wireguard_listener_is_for_one_peer(listener: str, said: str) -> None:
+    key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+    assert said in "\n".join(problems(f"listen: [{listener.replace('KEY', key)}]"))
+
+
+@pytest.mark.parametrize(
+    ("proxy", "said"),
+    [
+        ("{url: proxy.example.com}", "upstream_proxy.url is not a proxy's address"),
+        ("{url: 'http://proxy.example.com'}", "Write http://host:port"),
+        ("{url: 'socks5://proxy.example.com:1080'}", "Write http://host:port"),
+        ("{url: 'http://ann:secret@proxy.example.com:3128'}", "holds a user"),
+        ("{url: 'http://p.example.com:1', user: ann}", "a user without a password"),
+        ("{url: 'http://p.example.com:1', password: {env: X}}", "a password without a user"),
+        ("{url: 'http://p.example.com:1', user: 'a:b', password: {env: X}}", "a colon"),
+        ("{url: 'http://p.example.com:1', user: ann, password: secret-canary}", "is written into the settings itself"),
+        (
+            "{url: 'http://p.example.com:1', user: ann, password: {env: NOT_SET}}",
+            "NOT_SET, which is not set",
+        ),
+        ("{url: 'http://p.example.com:1', no_proxy: ['a b']}", "neither a host nor a network"),
+        ("{url: 'http://p.example.com:1', ca_file: /x}", "counts for an https:// proxy only"),
+    ],
+)
+def test_a_companys_proxy_that_cannot_be_used_is_said(proxy: str, said: str) -> None:
+    found = "\n".join(problems(f"upstream_proxy: {proxy}"))
+    assert said in found
+    assert "secret-canary" not in found
+
+
+def test_no_proxy_takes_names_and_networks() -> None:
+    text = "upstream_proxy: {url: 'http://p.example.com:3128/', no_proxy: [.Corp.example, vllm, 10.0.0.0/8, '::1']}"
+    proxy = parse_settings(text).upstream_proxy
+    assert proxy is not None
+    resolved = proxy.resolved()
+    assert (resolved.host, resolved.port, resolved.exempt) == ("p.example.com", 3128, ("*.corp.example", "vllm"))
+    assert [str(one) for one in resolved.exempt_networks] == ["10.0.0.0/8", "::1/128"]
