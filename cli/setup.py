@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Print what has to be done outside of Sekisho; nothing is changed.")
 
 _NFT = """\
-# nft -f FILE: what comes in on {interface} for port 443 goes to Sekisho's transparent listener; IPv4 and IPv6 alike.
+# What comes in on {interface} for port 443 goes to Sekisho's transparent listener; IPv4 and IPv6 alike.
 # QUIC (UDP 443) is refused, so that programs fall back to TCP: it cannot be read.
+nft -f - <<'RULES'
 table inet sekisho {{
   chain prerouting {{
     type nat hook prerouting priority dstnat; policy accept;
@@ -25,6 +26,7 @@ table inet sekisho {{
     iifname "{interface}" udp dport 443 reject
   }}
 }}
+RULES
 # undo: nft delete table inet sekisho
 """
 
@@ -38,7 +40,7 @@ done
 """
 
 _SYSCTL = """\
-# This machine is the router of those on {interface}:
+# For a shell of root's (| sh). This machine is the router of those on {interface}:
 sysctl -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 """
 

@@ -6,11 +6,13 @@ route (`local default dev lo`), as TPROXY would: the addresses stay as they are.
 """
 
 import json
+import shutil
 import socket
 import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,14 @@ from tests.journeys.provider import Provider, completion
 CALLED, CALLED_6 = "198.51.100.7", "2001:db8:7::7"
 ELSEWHERE, ELSEWHERE_6 = "198.51.100.9", "2001:db8:7::9"
 LISTENERS = "  - {address: '0.0.0.0:443', mode: transparent}\n  - {address: '[::]:443', mode: transparent}\n"
+ROUTED = """
+    rule {0} iif toc lookup 100
+    -6 rule {0} iif toc lookup 100
+"""
+UNDO = {
+    "nft": "nft delete table inet sekisho",
+    "iptables": "for each in iptables ip6tables; do $each -t nat -F; $each -F; done",
+}
 HOSTS = "hosts: {addresses: [198.51.100.0/24, '2001:db8::/32'], rules: [{host: bad.example.com, then: block}]}\n"
 
 
@@ -54,9 +64,7 @@ def wire(callers: int, elsewhere: int) -> None:
         link set tos up
         route add 198.51.100.0/24 via 10.9.1.2
         -6 route add 2001:db8:7::/48 via fd0a::2
-        rule add iif toc lookup 100
         route add local default dev lo table 100
-        -6 rule add iif toc lookup 100
         -6 route add local default dev lo table 100
     """)
     lines(
@@ -85,11 +93,14 @@ def wire(callers: int, elsewhere: int) -> None:
     )
 
 
-def serve(folder: Path) -> None:
+def serve(folder: Path, host: str = "::") -> None:
     """Somebody else, who answers `theirs`."""
     server_authority(folder)
     context = server_tls(folder, "other.example.com")
-    listener = socket.create_server(("::", 443), family=socket.AF_INET6, dualstack_ipv6=True)
+    dual = host == "::"
+    listener = socket.create_server(
+        (host, 443), family=socket.AF_INET6 if dual else socket.AF_INET, dualstack_ipv6=dual
+    )
     (folder / "serving").touch()
     while True:
         connection, _ = listener.accept()
@@ -120,6 +131,39 @@ def call(address: str, name: str, trusted: str, token: str) -> dict[str, Any]:
         return {"failed": str(failed)}
 
 
+def quic(address: str) -> dict[str, Any]:
+    """What becomes of a datagram for UDP port 443."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        asked.settimeout(3)
+        asked.connect((address, 443))
+        try:
+            asked.send(b"x" * 1200)
+            return {"got": asked.recv(10).decode()}
+        except OSError as failed:
+            return {"failed": type(failed).__name__}
+
+
+def by_rules(instance: ForwardInstance, ask: Callable[..., Any], trusted: str, token: str) -> dict[str, Any]:
+    """The same calls by the rules that `sekisho setup transparent` prints, run as they are."""
+    found: dict[str, Any] = {}
+    for program, undo in UNDO.items():
+        if shutil.which(program) is None:
+            found[program] = f"{program} is not installed"
+            continue
+        options = ("--iptables",) if program == "iptables" else ()
+        printed = instance.sekisho("setup", "transparent", "--interface", "toc", *options)
+        ran = subprocess.run(["sh", "-e"], input=printed.stdout, capture_output=True, text=True, check=False)
+        assert printed.returncode == ran.returncode == 0, printed.stderr + ran.stderr
+        found[program] = {
+            "IPv4": ask("call", CALLED, HOST, trusted, token),
+            "IPv6": ask("call", CALLED_6, HOST, trusted, token),
+            "QUIC": ask("quic", ELSEWHERE),
+            "QUIC, IPv6": ask("quic", ELSEWHERE_6),
+        }
+        subprocess.run(["sh", "-ec", undo], check=True)
+    return found
+
+
 def main(folder: Path) -> dict[str, Any]:
     callers, elsewhere = namespace(), namespace()
     script = [sys.executable, "-m", "tests.journeys.transparent_road"]
@@ -128,6 +172,7 @@ def main(folder: Path) -> dict[str, Any]:
     try:
         time.sleep(0.5)
         wire(callers.pid, elsewhere.pid)
+        lines(ROUTED.format("add"))
         serving = subprocess.Popen(["nsenter", "-t", str(elsewhere.pid), "-n", *script, "serve", folder], cwd=ROOT)
         ForwardInstance.wait_until((folder / "serving").exists)
         with Provider() as provider:
@@ -140,23 +185,26 @@ def main(folder: Path) -> dict[str, Any]:
 
                 def ask(*words: str) -> Any:
                     done = subprocess.run(
-                        ["nsenter", "-t", str(callers.pid), "-n", *script, "call", *words],
+                        ["nsenter", "-t", str(callers.pid), "-n", *script, *words],
                         cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
                     )  # fmt: skip
                     return json.loads(done.stdout)
 
                 got = {
-                    "opened": ask(CALLED, HOST, ours, token),
-                    "opened, IPv6": ask(CALLED_6, HOST, ours, token),
-                    "nobody": ask(CALLED, HOST, ours, "sk-mine"),
-                    "passed": ask(ELSEWHERE, "other.example.com", str(theirs), "x"),
-                    "passed, IPv6": ask(ELSEWHERE_6, "other.example.com", str(theirs), "x"),
-                    "blocked": ask(ELSEWHERE, "bad.example.com", str(theirs), "x"),
-                    "another CA": ask(CALLED, HOST, str(theirs), token),
+                    "opened": ask("call", CALLED, HOST, ours, token),
+                    "opened, IPv6": ask("call", CALLED_6, HOST, ours, token),
+                    "nobody": ask("call", CALLED, HOST, ours, "sk-mine"),
+                    "passed": ask("call", ELSEWHERE, "other.example.com", str(theirs), "x"),
+                    "passed, IPv6": ask("call", ELSEWHERE_6, "other.example.com", str(theirs), "x"),
+                    "blocked": ask("call", ELSEWHERE, "bad.example.com", str(theirs), "x"),
+                    "another CA": ask("call", CALLED, HOST, str(theirs), token),
                 }
+                records = instance.recorded(3)
+                lines(ROUTED.format("del"))
                 return {
                     "got": got,
-                    "records": instance.recorded(3),
+                    "rules": by_rules(instance, ask, ours, token),
+                    "records": records,
                     "coverage": instance.covered(3, "--all"),
                     "provider": len(provider.received),
                     "log": instance.log.read_text(encoding="utf-8"),
@@ -170,8 +218,10 @@ def main(folder: Path) -> dict[str, Any]:
 
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
-        serve(Path(sys.argv[2]))
+        serve(Path(sys.argv[2]), *sys.argv[3:])
     elif sys.argv[1] == "call":
         print(json.dumps(call(*sys.argv[2:6])))
+    elif sys.argv[1] == "quic":
+        print(json.dumps(quic(sys.argv[2])))
     else:
         print(json.dumps(main(Path(sys.argv[1]))))
