@@ -6,17 +6,20 @@ namespace has the called addresses as its own; the machine's has nothing but the
 
 import base64
 import json
+import socket
+import ssl
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from identities.wireguard_key import public_key
-from tests.journeys.forwarding import HOST, ForwardInstance
+from tests.journeys.forwarding import HOST, ForwardInstance, basic
 from tests.journeys.instance import GATEWAY, ROOT
-from tests.journeys.provider import Provider, completion
+from tests.journeys.provider import Provider, completion, streamed
 from tests.journeys.transparent_road import CALLED, ELSEWHERE, HOSTS, lines
 from tests.ports import free_port
 
@@ -38,6 +41,38 @@ with socket.create_connection(("198.51.100.7", 443), 5) as connection:
 """
 
 
+BODY = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "天気は？"}], "stream": True}).encode()
+
+
+def ask_over(connection: socket.socket, host: str, token: str) -> None:
+    """One and the same call, and all of its answer."""
+    fields = (
+        "POST /v1/chat/completions HTTP/1.1", f"Host: {host}", f"Authorization: Bearer {token}", "User-Agent: one/1.0",
+        "Content-Type: application/json", f"Content-Length: {len(BODY)}", "Connection: close", "", "",
+    )  # fmt: skip
+    connection.sendall("\r\n".join(fields).encode() + BODY)
+    while connection.recv(65536):
+        pass
+
+
+def inside(connection: socket.socket, trusted: str, token: str) -> None:
+    context = ssl.create_default_context(cafile=trusted)
+    with context.wrap_socket(connection, server_hostname=HOST) as secured:
+        ask_over(secured, HOST, token)
+
+
+def every_way(instance: ForwardInstance, by_tunnel: Callable[..., Any]) -> dict[str, Any]:
+    """The records of that call through each mode."""
+    trusted, token = str(instance.authority), instance.mint("ann@example.com")
+    before = instance.stored()
+    ask_over(instance.connect(b""), f"127.0.0.1:{instance.port}", token)
+    connection, _ = instance.knocks(f"{HOST}:443", basic(token))
+    inside(connection, trusted, token)
+    inside(socket.create_connection((CALLED, 443), 10), trusted, token)
+    by_tunnel(sys.executable, "-m", "tests.journeys.wireguard_road", "ask", trusted, token)
+    return {record["client"]["mode"]: record for record in instance.recorded(before + 4)[before:]}
+
+
 def key() -> tuple[str, str]:
     """A private and its public key."""
     made = X25519PrivateKey.generate()
@@ -48,10 +83,10 @@ def key() -> tuple[str, str]:
 def main(folder: Path) -> dict[str, Any]:
     lines(f"link set lo up\naddr add {CALLED}/32 dev lo\naddr add {ELSEWHERE}/32 dev lo")
     script = [sys.executable, "-m", "tests.journeys.transparent_road"]
-    serving = subprocess.Popen([*script, "serve", folder], cwd=ROOT)
+    serving = subprocess.Popen([*script, "serve", folder, ELSEWHERE], cwd=ROOT)
     ann, bob = key(), key()
     ports = {"ann@example.com": free_port(), "bob@other.example": free_port()}
-    listeners = "".join(
+    listeners = f"  - {{address: '{CALLED}:443', mode: transparent}}\n" + "".join(
         f"  - {{address: '127.0.0.1:{ports[email]}', mode: wireguard, "
         f"peer: {{public_key: '{public}', email: {email}}}}}\n"
         for email, (_, public) in (("ann@example.com", ann), ("bob@other.example", bob))
@@ -89,11 +124,14 @@ def main(folder: Path) -> dict[str, Any]:
                     "udp": ask(ann, "ann@example.com", sys.executable, "-c", UDP),
                     "raw": ask(ann, "ann@example.com", sys.executable, "-c", RAW),
                 }
+                seen = {"records": instance.recorded(1), "provider": len(provider.received)}
+                provider.answer = streamed(["天気", "は", "晴れ"])
+                ways = every_way(instance, lambda *command: ask(ann, "ann@example.com", *command))
                 return {
                     "got": got,
-                    "records": instance.recorded(1),
+                    **seen,
+                    "every way": ways,
                     "coverage": instance.covered(5, "--all"),
-                    "provider": len(provider.received),
                     "log": instance.log.read_text(encoding="utf-8"),
                 }
     finally:
@@ -102,4 +140,8 @@ def main(folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    if sys.argv[1] == "ask":
+        inside(socket.create_connection((CALLED, 443), 10), *sys.argv[2:4])
+        print("{}")
+        sys.exit()
     print(json.dumps(main(Path(sys.argv[1]))))
