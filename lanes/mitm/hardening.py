@@ -733,6 +733,8 @@ class CheckpointHandler(mode_servers.ProxyConnectionHandler):
     async def handle_connection(self, connection: connection.Connection) -> None:
         if connection is self.client:
             self._reading = asyncio.current_task()
+            # Tasks start at once: what is here already may close the connection before mitmproxy notes whose it is.
+            self.transports[connection].handler = self._reading
         await super().handle_connection(connection)
 
     async def open_connection(self, command: commands.OpenConnection) -> None:

@@ -210,6 +210,8 @@ class CallerStreams(_http2.Http2Server):
             yield from self._fault(stream, "headers_too_large")
         elif method == b"CONNECT":
             yield from self._fault(stream, "connect_not_allowed")
+        elif len(lengths) > 1 or named.get(b":scheme") != way.scheme:
+            yield from self._fault(stream, "bad_request")  # RFC 9113 §8.1.1, §8.3.1
         return False
 
     def _data(self, event: h2.events.DataReceived) -> Commands:
