@@ -72,6 +72,7 @@ CODES: dict[str, Code] = {
     "connect_body": Code(400, _BAD, "A CONNECT carries no body."),
     "host_mismatch": Code(400, _BAD, "The Host header names another host than the connection."),
     "sni_mismatch": Code(421, _BAD, "TLS names another host than the connection."),
+    "plain_http": Code(400, _BAD, "Use https:// for this host."),
     "not_tls": Code(400, _BAD, "Speak TLS after CONNECT."),
     "method_not_allowed": Code(405, _BAD, "This method is not allowed here."),
     "upgrade_not_allowed": Code(400, _BAD, "This upgrade is not allowed."),

@@ -42,6 +42,7 @@ class Knock(asyncio.Protocol, ABC):
         self.data = bytearray()
         self.is_ready = False  # the first of what is waited for is here, and was told
         self.is_gone = False
+        self.is_paused = False  # more is here than is looked at
         self._woken: asyncio.Future[None] | None = None
 
     # -- asyncio's ----------------------------------------------------------------------------------------------------
@@ -55,6 +56,7 @@ class Knock(asyncio.Protocol, ABC):
         self.data += data
         if self.is_ready:
             if len(self.data) > LARGEST:
+                self.is_paused = True
                 self.transport.pause_reading()
             self._wake()
         else:
@@ -106,11 +108,11 @@ class Knock(asyncio.Protocol, ABC):
                         if (found := read_hello(bytes(self.data))) is not None:
                             return found
                         wanted = worth_reading_at(self.data)
-                    await self._more()
+                    await self.more()
         except TimeoutError:
             raise Gone("it began no TLS in time") from None
 
-    async def _more(self) -> None:
+    async def more(self) -> None:
         if self.is_gone:
             raise Gone("it left")
         self._woken = asyncio.get_running_loop().create_future()

@@ -7,19 +7,26 @@ import logging
 import socket
 import struct
 import time
-from typing import Any, Final
+from typing import Final
 
+from mitmproxy import connection
 from mitmproxy.proxy import layer, mode_servers, mode_specs
 from mitmproxy.proxy.context import Context
 
 from lanes import pinned
 from lanes.express.dial import AddressRefused
+from lanes.express.head import HeadProblem, parse_request
+from lanes.express.limits import Limits
 from lanes.mitm.hello import Hello
 from lanes.mitm.knock import HelloKnock
 from lanes.mitm.roads import BACKLOG, Roads, address, alert, sentence
+from lanes.mitm.tunnels import Tunnel
+from lanes.mitm.ways import split_authority
+from wire.request_head import METHODS
 
 log = logging.getLogger(__name__)
 
+_REQUESTS: Final = tuple(f"{method} ".encode() for method in sorted(METHODS))
 _SO_ORIGINAL_DST: Final = 80  # linux/netfilter_ipv4.h; IP6T_SO_ORIGINAL_DST is the same
 _IP_TRANSPARENT, _IPV6_TRANSPARENT = 19, 75  # linux/in.h, linux/in6.h
 
@@ -81,12 +88,15 @@ class Diversion:
     ) -> None:
         """`to` is where it was going. `hello` None: it began with something else."""
         roads = self._roads
-        where, port = to
         name = hello.name if hello is not None else None
-        host = name or where
         caller = pinned.client(address(knock, "peername"), address(knock, "sockname"), mode)
-        asked = pinned.request(host, port, b"", b"", b"", b"", b"HTTP/1.1", (), time.time())
-        tunnel = roads.tunnels.diverted(pinned.flow(caller, pinned.server((where, port)), asked))
+        if hello is None and (plain := await _plain_host(knock, roads.keeper.limits)) is not None:
+            tunnel = self._judged(caller, plain, to)
+            if tunnel.becomes == "open":
+                why = "plain HTTP to a provider's host: anybody on the way could read it, a key in it too"
+                await roads.turn_away(knock, roads.tunnels.refuse(tunnel, "plain_http", why))
+                return
+        tunnel = self._judged(caller, name or to[0], to)
         if hello is None:
             detail: str | None = "no TLS"
         elif name is None:
@@ -102,10 +112,14 @@ class Diversion:
         elif tunnel.becomes == "open" and name is not None:
             await roads.open(knock, tunnel, name, caller)
         else:
-            await self._pass(knock, tunnel, (where, port), name, detail)
+            await self._pass(knock, tunnel, to, name, detail)
+
+    def _judged(self, caller: connection.Client, host: str, to: tuple[str, int]) -> Tunnel:
+        asked = pinned.request(host, to[1], b"", b"", b"", b"", b"HTTP/1.1", (), time.time())
+        return self._roads.tunnels.diverted(pinned.flow(caller, pinned.server(to), asked))
 
     async def _pass(
-        self, knock: HelloKnock, tunnel: Any, to: tuple[str, int], name: str | None, detail: str | None
+        self, knock: HelloKnock, tunnel: Tunnel, to: tuple[str, int], name: str | None, detail: str | None
     ) -> None:
         roads = self._roads
         try:
@@ -119,6 +133,24 @@ class Diversion:
             knock.transport.abort()
         else:
             await roads.let_pass(knock, tunnel, opened, name, detail)
+
+
+async def _plain_host(knock: HelloKnock, limits: Limits) -> str | None:
+    """The host that a request in plain HTTP is for; None when this is none, or its head did not come whole in time."""
+    if not any(one.startswith(bytes(knock.data[: len(one)])) for one in _REQUESTS):
+        return None  # whatever else it is, it does not wait for us
+    try:
+        async with asyncio.timeout(limits.head_seconds):
+            while (end := knock.data.find(b"\r\n\r\n")) < 0:
+                if len(knock.data) > limits.head_bytes or knock.is_paused:
+                    return None
+                await knock.more()
+        head = parse_request(bytes(knock.data[:end]), limits.head_fields)
+    except (HeadProblem, TimeoutError):
+        return None
+    named = [value for name, value in head.fields if name.lower() == b"host"]
+    found = split_authority(head.authority or b"".join(named[:1]), 80)
+    return found[0] if found is not None else None
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -33,7 +33,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_a_call_is_of_whoever_holds_the_tunnels_key(seen: dict[str, Any]) -> None:
     assert "Hello from the provider" in seen["got"]["opened"].get("got", ""), seen["log"]
-    (record,) = seen["records"]
+    record, _ = seen["records"]
     assert record["principal"] == {
         "subject": "ann@example.com", "email": "ann@example.com", "domain": "example.com", "issuer": "wireguard",
         "groups": [],
@@ -75,6 +75,15 @@ def test_what_is_not_read_passes_or_is_blocked_and_is_in_the_coverage(seen: dict
     assert by_host["other.example.com"]["why"] == {"noted": 1}
     assert by_host["other.example.com"]["people"] == 1
     assert by_host["bad.example.com"]["why"] == {"blocked": 1}
+
+
+def test_plain_http_for_a_providers_host_is_refused_and_recorded(seen: dict[str, Any]) -> None:
+    assert seen["got"]["plain"]["got"].startswith("HTTP/1.1 400 ")
+    assert "plain_http" in seen["got"]["plain"]["got"]
+    _, record = seen["records"]
+    assert (record["decision"]["code"], record["end_state"]) == ("plain_http", "refused")
+    assert record["principal"]["email"] == "ann@example.com"
+    assert "sk-plain-canary" not in json.dumps(record)
 
 
 def test_what_is_no_tls_and_no_tcp_does_not_pass(seen: dict[str, Any]) -> None:

@@ -41,6 +41,15 @@ with socket.create_connection(("198.51.100.7", 443), 5) as connection:
 """
 
 
+PLAIN = """
+import json, socket, time
+with socket.create_connection(("198.51.100.9", 443), 5) as connection:
+    connection.settimeout(5)
+    connection.sendall(b"POST /v1/chat/completions HTTP/1.1\\r\\nHo")
+    time.sleep(0.2)
+    connection.sendall(b"st: api.openai.com\\r\\nAuthorization: Bearer sk-plain-canary\\r\\n\\r\\n")
+    print(json.dumps({"got": connection.recv(4000).decode()}))
+"""
 BODY = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "天気は？"}], "stream": True}).encode()
 
 
@@ -122,9 +131,10 @@ def main(folder: Path) -> dict[str, Any]:
                     "passed": call(ann, ELSEWHERE, "other.example.com", theirs),
                     "blocked": call(ann, ELSEWHERE, "bad.example.com", theirs),
                     "udp": ask(ann, "ann@example.com", sys.executable, "-c", UDP),
+                    "plain": ask(ann, "ann@example.com", sys.executable, "-c", PLAIN),
                     "raw": ask(ann, "ann@example.com", sys.executable, "-c", RAW),
                 }
-                seen = {"records": instance.recorded(1), "provider": len(provider.received)}
+                seen = {"records": instance.recorded(2), "provider": len(provider.received)}
                 provider.answer = streamed(["天気", "は", "晴れ"])
                 ways = every_way(instance, lambda *command: ask(ann, "ann@example.com", *command))
                 return {
