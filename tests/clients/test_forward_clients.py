@@ -100,25 +100,12 @@ def test_the_python_sdk_by_its_environment_alone(tmp_path: Path, provider: Provi
 
 def test_the_node_sdk(tmp_path: Path, provider: Provider) -> None:
     """Node's fetch heeds HTTPS_PROXY from version 24 on, or 22.21 with NODE_USE_ENV_PROXY."""
-    script = tmp_path / "chat.mjs"
-    script.write_text(
-        f"""
-        import OpenAI from {json.dumps(str(HERE / "node_modules/openai/index.mjs"))};
-        const client = new OpenAI({{ maxRetries: 0 }});
-        const ask = {{ model: 'gpt-4o', messages: [{{ role: 'user', content: '天気は？' }}] }};
-        let said = '';
-        for await (const chunk of await client.chat.completions.create({{ ...ask, stream: true }}))
-          said += chunk.choices[0]?.delta?.content ?? '';
-        console.log(said);
-        """,
-        encoding="utf-8",
-    )
     provider.answer = streamed(["晴れ", "です"])
     with Gate(tmp_path, provider) as instance:
         environment = {
             **instance.environment_of("ann@example.com"), "OPENAI_API_KEY": KEY, "NODE_USE_ENV_PROXY": "1",
         }  # fmt: skip
-        said = run([installed("node"), script], environment, tmp_path)
+        said = run([installed("node"), HERE / "chat.mjs"], environment, tmp_path)
         of_ann(instance.operation("chat"), provider)
     assert said.strip() == "晴れです"
 

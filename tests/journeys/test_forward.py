@@ -1,5 +1,6 @@
 """Forward mode, as a caller with HTTPS_PROXY uses it: a real instance, a real provider, real TLS."""
 
+import hashlib
 import socket
 import ssl
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 
 from tests.journeys.forwarding import ASKED, HOST, ForwardInstance, basic, read_answer, read_head
 from tests.journeys.instance import GATEWAY, PROVIDER_KEY
-from tests.journeys.provider import Provider, completion, streamed
+from tests.journeys.provider import Answer, Provider, completion, streamed
 
 URL = f"https://{HOST}/v1/chat/completions"
 OTHER = "here.sekisho.example"
@@ -110,6 +111,27 @@ def test_the_record_of_a_call_is_the_same_whichever_way_it_came(
     assert records[0] == records[1] == records[2]
     assert records[0]["path"] == "/v1/chat/completions"
     assert records[0]["host"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("kind", ["application/grpc+proto", "application/x-ndjson", "audio/L16", None])
+def test_content_that_nobody_knows_passes_as_it_is_and_is_recorded_by_size_and_hash(
+    laptop: tuple[ForwardInstance, Provider], kind: str | None
+) -> None:
+    instance, provider = laptop
+    sent, back = b"\0\0\0\0\x07\x0a\x05hello" + bytes(range(256)), b"\0\0\0\0\x02\x08\x01" + bytes(range(255, -1, -1))
+    provider.answer = Answer(chunks=[back[:50], back[50:]], fields=(("content-type", kind or "x/y"),))
+    mark = f"unknown={len(kind or '')}"
+    with instance.client(http2=True) as caller:
+        fields = {"content-type": kind, "te": "trailers"} if kind else {}
+        got = caller.post(f"https://{HOST}/some.v1.Service/Method?{mark}", content=sent, headers=fields)
+    assert (got.status_code, got.content) == (200, back)
+    assert provider.received[-1].body == sent
+    (record,) = marked(instance, mark, 1)
+    assert (record["operation"], record["end_state"], record["client"]["mode"]) == ("other", "complete", "forward")
+    assert (record["request_bytes"], record["response_bytes"]) == (len(sent), len(back))
+    for body, raw in (("request", sent), ("response", back)):
+        assert record[body]["_bytes"] == len(raw)
+        assert record[body]["_sha256"] == hashlib.sha256(raw).hexdigest()
 
 
 def test_whoever_does_not_say_who_they_are_gets_407_and_nothing_passes(
