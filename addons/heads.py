@@ -110,8 +110,11 @@ class Heads:
         """The head of this flow's request; of a call of the API by a page of a front, with the visit it is."""
         data = flow.request.data
         fields = data.headers.fields
-        # Its length is a body's own; spelled otherwise it only makes a head that is not met again.
+        # Its length is a body's own; spelled otherwise it only makes a head that is not met again. Two are a fault, and
+        # a head without one is not to be taken for it.
         alike = tuple([f for f in fields if f[0] != b"Content-Length" and f[0] != b"content-length"])
+        if len(fields) - len(alike) > 1:
+            alike = fields
         line = (data.method, data.path, data.http_version, data.authority, data.host, data.port, data.scheme)
         key = (line, flow.client_conn.proxy_mode, alike)
         if (known := self._remembered.get(key)) is not None:

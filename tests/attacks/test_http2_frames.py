@@ -189,3 +189,5 @@ def test_a_head_that_two_could_read_differently_does_not_pass(
             said += b"(nothing more)"
     assert b"chatcmpl" not in said, what
     assert len(provider.received) == received, what
+    with Http2Caller(instance, token) as other:
+        assert other.wait(other.ask(ASKED))[0].status == 200, "a head of the same fields is not taken for this one"
