@@ -285,8 +285,18 @@ async def test_a_person_who_is_revoked_is_out_and_what_streams_to_them_is_cut_wh
             await asking
         theirs = await other
         after = await here.ask_as(session(tmp_path), "POST", API, STREAM, SAME)
+        bobs = session(tmp_path, BOB)
+        for file in (tmp_path / "data" / "keys").glob("session-*"):
+            file.unlink()  # everybody's sessions end
+        here.provider.answer = completion("はい")
+        began = time.monotonic()
+        while (gone := await here.ask_as(bobs, "POST", API, CHAT, SAME)).status == 200:
+            assert time.monotonic() - began < 4
+            await asyncio.sleep(0.1)
+        anew = await here.ask_as(session(tmp_path, BOB), "POST", API, CHAT, SAME)
 
     assert (after.status, after.code) == (401, "invalid_token")
+    assert (gone.status, anew.status) == (401, 200)
     assert b"word 39" in theirs.body
     assert here.provider.gone == 1  # the provider need not go on for nobody
     closings = [(row.observed, row.error, row.status) for row in rows(tmp_path) if isinstance(row, Closing)]
