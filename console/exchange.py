@@ -4,7 +4,7 @@ import re
 from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from console.curl import curl
 from console.difference import difference
@@ -39,12 +39,17 @@ class OneExchange:
     def __init__(self, house: House) -> None:
         self._house = house
 
-    def page(self, request: Request) -> HTMLResponse:
-        """GET /exchanges/ID?from=N"""
+    def page(self, request: Request) -> Response:
+        """GET /exchanges/ID?from=N. The id of a conversation leads to it."""
         session = session_of(request)
         content = may(session.role, "content")
         if content:
-            record, large = self._record(request, request.path_params["id"])
+            try:
+                record, large = self._record(request, request.path_params["id"])
+            except NotFound:
+                if self._is_thread(request, request.path_params["id"]):
+                    return RedirectResponse(f"/threads/{request.path_params['id']}", 303)
+                raise
             self._house.looking.at(session, "show", [record.seq], id=record.id)
         else:
             record, large = self._head(request, request.path_params["id"]), False
@@ -53,6 +58,7 @@ class OneExchange:
         with self._house.store(request) as store:
             chain = standing(self._house.settings, store.problem_of, record.node, record.seq)
             arrivals = store.raw(record.id, "response").arrivals if not large else []
+            follows = content and not large and self._before(store, record, bodies=0) is not None
         shown = turns[first : first + PAGE]
         fresh = _fresh(record)
         return self._house.page(
@@ -72,6 +78,7 @@ class OneExchange:
             content=content,
             curl=curl(record, _body(record)) if content else None,
             chain=chain,
+            follows=follows,
         )
 
     def difference(self, request: Request) -> Response:
@@ -107,11 +114,11 @@ class OneExchange:
             raise NotFound("This exchange is too large for a page. Its raw bytes can be downloaded.")
         return record
 
-    def _before(self, store: Store, record: ShownRecord) -> ShownRecord | None:
+    def _before(self, store: Store, record: ShownRecord, bodies: int = _WHOLE) -> ShownRecord | None:
         if record.thread_id is None:
             return None
         query = Query((Term(Is("thread", _hex(record.thread_id))),))
-        heads = store.listed(query, 1, before_seq=record.seq, bodies=_WHOLE)
+        heads = store.listed(query, 1, before_seq=record.seq, bodies=bodies)
         return read_record(heads[0]) if heads else None
 
     def thread(self, request: Request) -> HTMLResponse:
@@ -176,6 +183,11 @@ class OneExchange:
         self._house.looking.at(session_of(request), "export", [record.seq], id=record.id)
         with self._house.store(request) as store:
             return _file(store.find(record.id)[0] + b"\n", f"{record.id}.json")
+
+    def _is_thread(self, request: Request, given: str) -> bool:
+        wanted = _hex(given)
+        with self._house.store(request) as store:
+            return store.has_thread(wanted)
 
     def _head(self, request: Request, given: str) -> ShownRecord:
         """Without its bodies: they may be large."""

@@ -74,6 +74,9 @@
     else if (e.key === "u" && $("[data-up]")) { if (document.referrer.startsWith(location.origin + "/exchanges?")) history.back(); else location.href = $("[data-up]").href; }
     else if (e.key === "?" && keys && !keys.open) keys.showModal();
   });
+  // on a phone the row of pages is longer than the screen: this page is in sight
+  const row = $(".top nav"), here = row && $("[aria-current]", row);
+  if (here) row.scrollLeft = here.offsetLeft - (row.clientWidth - here.offsetWidth) / 2 - row.offsetLeft;
   if (matchMedia("(max-width: 860px)").matches) $$(".facets").forEach((f) => { f.open = false; });
 
   // a reply again, at its pace

@@ -12,6 +12,7 @@ from settings.schema import Settings
 from storage.sqlite.driver import audit_path
 from tests.cli.records import chat, record
 from tests.console.conftest import Answer, Room, opened
+from tests.storage.sealing.conftest import QUESTION, key_file, sealed, told
 
 THREAD = "0" * 31 + "1"
 NOBODY = "f" * 32
@@ -102,6 +103,22 @@ def test_a_record_that_is_damaged_is_said_on_every_page(room: Room, page: str) -
         beside.unlink(missing_ok=True)
     path.write_bytes(path.read_bytes()[:4096] + b"\xff" * 100_000)
     readable(room.get(page), 503, 404)
+
+
+@pytest.mark.parametrize("seal", [None, "other.key"], ids=["no key", "another key"])
+def test_a_record_that_is_sealed_is_said_on_every_page_that_would_open_it(tmp_path: Path, seal: str | None) -> None:
+    place = sealed(tmp_path)
+    place.write(told())
+    id_ = place.records()[0]["id"]
+    other = {"storage": {"seal": {"key": {"file": str(key_file(tmp_path, seal).file)}}}} if seal else {}
+    settings = Settings.model_validate({"data_dir": str(place.data_dir), **other})
+    with opened(settings) as room:
+        for path in ("/exchanges", f"/exchanges/{id_}", f"/exchanges/{id_}/record.json", f"/threads/{THREAD}"):
+            answer = room.get(path)
+            readable(answer, 503)
+            assert "The record is sealed" in answer.text
+            assert "storage.seal" in answer.text
+            assert QUESTION[:8] not in answer.text
 
 
 def test_a_record_that_somebody_keeps_locked_is_said(

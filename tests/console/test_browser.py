@@ -118,3 +118,20 @@ def test_everything_but_the_tail_works_without_scripts(room: Room, chromium: "Br
     page.click("#more a")
     assert "question-3." in page.inner_text(".lines")
     context.close()
+
+
+def test_a_phone_says_the_day_of_each_line_and_has_the_page_that_one_is_on_in_sight(
+    room: Room, chromium: "Browser"
+) -> None:
+    room.store(chat("old", "answer"))
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, locale="ja")
+    context.add_cookies([{"name": "sekisho-console", "value": room.cookie, "url": room.url("/")}])
+    page = context.new_page()
+    page.goto(room.url("/orders"))
+    box = page.locator(".top nav [aria-current]").bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 390 - 44
+    page.goto(room.url("/exchanges"))
+    assert page.locator(".line .day").is_visible()
+    context.close()

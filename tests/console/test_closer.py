@@ -62,6 +62,18 @@ def test_a_turn_that_goes_on_from_an_earlier_point_says_so(room: Room) -> None:
     assert "earlier point" in room.get(f"/exchanges/{ids[2]}/new").text
 
 
+def test_what_is_new_is_offered_where_something_comes_before(room: Room) -> None:
+    ids = room.store(asked(FIRST, "最初の答え"), asked(SECOND, "次の答え"), chat("alone", "b"))
+    offered = ["New in this turn" in room.get(f"/exchanges/{each}").text for each in ids]
+    assert offered == [False, True, False]
+
+
+def test_the_id_of_a_conversation_leads_to_it(room: Room) -> None:
+    room.store(asked(FIRST, "最初の答え"))
+    answer = room.get(f"/exchanges/{THREAD}")
+    assert (answer.status, answer.headers["location"]) == (303, f"/threads/{THREAD}")
+
+
 @pytest.mark.parametrize("which", [0, 1])
 def test_where_nothing_comes_before_a_page_says_so(room: Room, which: int) -> None:
     ids = room.store(asked(FIRST, "a"), chat("alone", "b"))

@@ -10,7 +10,11 @@ from console.texts import keys
 CONSOLE = Path(__file__).parents[2] / "console"
 HTMX = "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717"  # htmx.org 2.0.11, dist/htmx.min.js
 
-KEYED = {"state": ("proposed", "waiting", "running", "done", "failed"), "order": (*KINDS, "retain")}
+KEYED = {
+    "state": ("proposed", "waiting", "running", "done", "failed"),
+    "order": (*KINDS, "retain"),
+    "look": ("search", "show", "replay", "export", "tail"),
+}
 
 _SAID = re.compile(r'\bt\("((?:[^"\\]|\\.)*)"\)')
 _SAID_IN_CODE = re.compile(
