@@ -25,7 +25,7 @@ def verify(
     config: Config = None,
     heads: Annotated[
         Path | None,
-        typer.Option("--heads", metavar="FILE", help="Signed heads, kept elsewhere. Default: heads.txt of data_dir."),
+        typer.Option("--heads", metavar="FILE", help="Signed heads, kept elsewhere. Default: storage.heads.file."),
     ] = None,
     key: Annotated[
         str | None,
@@ -52,7 +52,7 @@ def verify(
     if settings.storage.seal is not None and is_sealed_dir(data_dir):
         opener = SealedReading(data_dir, settings.storage.seal)
         opener.masters()  # a wrong key is no broken record
-    signed = _heads(data_dir, heads, key)
+    signed, unsigned = _heads(data_dir, heads, settings.storage.heads.file or data_dir / "heads.txt", key)
     database = open_current(audit_path(data_dir))
     try:
         database.conn.row_factory = sqlite3.Row
@@ -65,25 +65,28 @@ def verify(
         database.close()
     looks = verify_access(data_dir, [(head.seq, head.hash) for head in signed if head.node == NODE])
     if as_json:
-        typer.echo(json.dumps({**asdict(verdict), "access": asdict(looks)}, ensure_ascii=False))
+        found = {**asdict(verdict), "access": asdict(looks), "heads_broken": unsigned}
+        typer.echo(json.dumps(found, ensure_ascii=False))
     else:
-        typer.echo(_said(verdict, len(signed), looks))
-    if verdict.broken is not None or looks.broken is not None:
+        typer.echo("\n".join([_said(verdict, len(signed), looks), *(f"BROKEN: {each}." for each in unsigned)]))
+    if verdict.broken is not None or looks.broken is not None or unsigned:
         raise typer.Exit(1)
 
 
-def _heads(data_dir: Path, given: Path | None, key: str | None) -> list["Head"]:
+def _heads(data_dir: Path, given: Path | None, usual: Path, key: str | None) -> tuple[list["Head"], list[str]]:
+    """The signed heads, and what is wrong with lines that are none."""
     from storage.heads import public_key, read_heads
 
-    path = given or data_dir / "heads.txt"
+    path = given or usual
     if given is None and not path.exists():
-        return []
+        return [], []
     try:
-        return list(read_heads(path.read_text(encoding="utf-8"), key or public_key(data_dir)))
+        heads, problems = read_heads(path.read_text(encoding="utf-8", errors="replace"), key or public_key(data_dir))
     except FileNotFoundError as missing:
         raise WrongUse(f"{missing.filename} does not exist.") from None
     except (ValueError, OSError) as wrong:
         raise Failed(f"{path} cannot be used: {wrong}.") from None
+    return heads, [f"{path}: {each}" for each in problems]
 
 
 def _said(verdict: "Verdict", heads: int, looks: "AccessVerdict") -> str:

@@ -3,6 +3,7 @@
 import json
 import logging
 import logging.handlers
+import os
 import socket
 import sqlite3
 import threading
@@ -46,8 +47,13 @@ class Anchors:
         if not lines:
             return
         try:
-            with self._file.open("a", encoding="utf-8") as file:
-                file.writelines(f"{line}\n" for line in lines)
+            with self._file.open("ab+") as file:
+                begun = file.seek(0, os.SEEK_END)
+                if begun:
+                    file.seek(begun - 1)
+                    if file.read(1) != b"\n":
+                        file.write(b"\n")  # a line that a full disk or a death cut short must not take ours with it
+                file.writelines(f"{line}\n".encode() for line in lines)
         except OSError as cannot:
             log.error("The signed head cannot be written to %s: %s", self._file, cannot)
         if self._syslog is not None:

@@ -1,11 +1,14 @@
 """What the record does not keep leaves the journals too: workers begin their next files, those before are emptied."""
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Final
 
 from recording.intake import BootIntake
 from storage.journal.files import spill_is_away
+
+log = logging.getLogger(__name__)
 
 _LINGERING: Final = 30.0  # seconds that content may wait in a journal which the record does not keep
 _ROTATING: Final = 10.0  # seconds for workers to begin their next journal file
@@ -48,7 +51,10 @@ class Clearing:
                     boot.ask_to_rotate()
         elif all(boot.has_rotated() for boot in boots) or now - self._asked > _ROTATING:
             self._unkept = self._asked = None
-            self._empty()
+            try:
+                self._empty()
+            except OSError as cannot:
+                log.error("It stays until its file goes: %s", cannot)
 
     def now(self) -> list[str]:
         """Nothing that is stored is left in a journal file, of which a worker appends to one. What could not be."""

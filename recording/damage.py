@@ -8,15 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from storage.sqlite.breaks import ChainBreak
 from storage.sqlite.driver import audit_path
 from storage.sqlite.writing import AuditWriter
-from storage.upkeep.damage import begun_anew, damage_of, known_of, name_aside, put_aside
+from storage.upkeep.damage import begun_anew, damage_of, end_of, known_of, last_given, name_aside, put_aside, signed_of
 from storage.upkeep.salvage import carry_over
 
 log = logging.getLogger(__name__)
 
 _AT_START: Final = 5.0  # seconds; what takes longer is left to the daily look
 _DAY: Final = 86_400.0
+_OLDER: Final = "it ended before a signed head: an older copy was put in its place, or its end was cut off"
 _STANDING: Final = ("hold", "outbox")  # what is in force whatever becomes of the file
 
 type Open = Callable[[], AuditWriter]
@@ -35,8 +37,28 @@ def open_whole(data_dir: Path, heads: Path, open_: Open) -> AuditWriter:
     except sqlite3.Error:
         why = None  # locked, no permission: opening it says so
     if why is None or not (data_dir / "keys" / "heads.key").exists():
-        return open_()
+        return _going_on(data_dir, heads, open_())
     return begin_anew(data_dir, heads, why, open_)
+
+
+def _going_on(data_dir: Path, heads: Path, writer: AuditWriter) -> AuditWriter:
+    """The record, where it ends no earlier than a signed head says. An older copy that was put in its place goes on
+    after what it lacks: no number is given twice, and the chain says what is not there."""
+    signed = max(signed_of(data_dir, heads).values(), default=0)
+    if signed <= last_given(writer.connection):
+        return writer
+    known = end_of(writer.connection)
+    log.critical(
+        "%s ends at seq %d, and a signed head names %d: an older copy was put in its place, or its end is cut off. "
+        "Records go on after %d; put the newer file back if there is one.",
+        audit_path(data_dir),
+        known.last_seq,
+        signed,
+        signed,
+    )
+    lost = ((known.last_seq + 1, signed),)
+    writer.go_on_after(ChainBreak(signed, time.time_ns() // 1000, _OLDER, None, lost, (), known.heads))
+    return writer
 
 
 def begin_anew(data_dir: Path, heads: Path, why: str, open_: Open) -> AuditWriter:

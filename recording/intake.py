@@ -3,6 +3,7 @@
 import logging
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from storage.journal.rows import CLOSING, INTENT, UNREAD, Intent, Row, Unread
 from storage.sealing.journal import JournalOpener
 from storage.sealing.master import MasterKeys
 from storage.sqlite.writing import Cursor
+from storage.upkeep.damage import is_damage, name_aside, put_aside
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,8 @@ class BootIntake:
         self._open: dict[bytes, Bundle] = {}
         self._unread: list[tuple[bytes, Place]] = []
         self._said_away = False
+        self._damaged: set[str] = set()
+        self._waited_for: set[str] = set()
         self.over = False  # the worker is gone and every row has been looked at
 
     def finished(self, limit: int) -> list[Bundle]:
@@ -54,6 +58,8 @@ class BootIntake:
         for path in journal_files(self.directory):
             while len(found) < limit:
                 rows = self._next_rows(path)
+                if rows is None:
+                    return found  # later rows of the same exchanges must not overtake these
                 for no, exchange, kind in rows:
                     self._read_to[path.name] = no
                     if kind == UNREAD:
@@ -85,15 +91,20 @@ class BootIntake:
         self._said_away = away
         return away
 
-    def _next_rows(self, path: Path) -> list[tuple[int, bytes, int]]:
-        if (file := self._files.get(path.name)) is None:
-            file = self._files[path.name] = JournalFile(path, self._opener)
-            self._read_to[path.name] = self._low_water.get(path.name, 0)
+    def _next_rows(self, path: Path) -> list[tuple[int, bytes, int]] | None:
+        """None: it cannot be read at the moment."""
         try:
+            if (file := self._files.get(path.name)) is None:
+                self._read_to[path.name] = self._low_water.get(path.name, 0)
+                file = self._files[path.name] = JournalFile(path, self._opener)
             return file.after(self._read_to[path.name], _STRIDE)
-        except sqlite3.DatabaseError as broken:
-            log.error("%s cannot be read, its remaining rows are lost: %s", path, broken)
-            return []
+        except sqlite3.Error as broken:
+            lost = _is_lost(broken)
+            if path.name not in (self._damaged if lost else self._waited_for):
+                said = "is damaged, its remaining rows are lost" if lost else "cannot be read now, it is tried again"
+                log.error("%s %s: %s", path, said, broken)
+            (self._damaged if lost else self._waited_for).add(path.name)
+            return [] if lost else None
 
     def rows(self, bundle: Bundle) -> Iterator[tuple[Row, bytes]]:
         """The rows of an exchange with their bodies, one at a time.
@@ -104,8 +115,16 @@ class BootIntake:
         for place in bundle.places:
             try:
                 yield self._files[place.file].row(place.no)
-            except (LookupError, sqlite3.DatabaseError) as broken:
+            except (LookupError, sqlite3.Error) as broken:
+                if isinstance(broken, sqlite3.Error) and not self._marked(place.file, broken):
+                    raise
                 log.error("A row of exchange %s is lost: %s", bundle.exchange.hex(), broken)
+
+    def _marked(self, file: str, broken: sqlite3.Error) -> bool:
+        """Is the file damaged for good? Then it is put aside in place of being removed."""
+        if lost := _is_lost(broken):
+            self._damaged.add(file)
+        return lost
 
     def unread(self) -> list[tuple[str, Unread]]:
         """The rows of connections that are not read among those looked at since the last call, (id, row). They count
@@ -118,7 +137,9 @@ class BootIntake:
         for connection, place in self._unread:
             try:
                 row, _ = self._files[place.file].row(place.no)
-            except (LookupError, sqlite3.DatabaseError) as broken:
+            except (LookupError, sqlite3.Error) as broken:
+                if isinstance(broken, sqlite3.Error) and not self._marked(place.file, broken):
+                    raise
                 log.error("The row of connection %s is lost: %s", connection.hex(), broken)
                 continue
             if isinstance(row, Unread):
@@ -150,12 +171,27 @@ class BootIntake:
             if (file := self._files.pop(name, None)) is not None:
                 file.close()
             self._read_to.pop(name, None)
+            if name in self._damaged and not self._put_aside(paths[name]):
+                continue
             for part in ("", "-wal", "-shm"):
                 paths[name].with_name(f"{name}{part}").unlink(missing_ok=True)
         if self.over and not journal_files(self.directory):
             if spill_path(self.directory).exists():
                 shutil.rmtree(spill_path(self.directory).resolve(), ignore_errors=True)
             shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _put_aside(self, path: Path) -> bool:
+        """What the rest of a damaged file holds may still be told by somebody who knows how: it is kept beside the
+        record, as a damaged record is. False when it had to stay where it is."""
+        beside = self.directory.parent.parent / f"journal-{self.name}-{path.name}"
+        aside = name_aside(beside, time.time())
+        try:
+            put_aside(path, aside)
+        except OSError as cannot:
+            log.error("%s is damaged and cannot be kept as %s: %s", path, aside, cannot)
+            return False
+        log.error("%s is kept as %s.", path, aside)
+        return True
 
     def ask_to_rotate(self) -> None:
         """Ask the worker to begin its next file."""
@@ -176,12 +212,15 @@ class BootIntake:
         """Of the files that are still needed, remove what is stored.
 
         Raises:
-            sqlite3.Error: it is still there.
+            OSError: it is still there.
         """
         names = [path.name for path in journal_files(self.directory)]
         for name in names if self.over else names[:-1]:
             if (file := self._files.get(name)) is not None:
-                file.keep_only(self._open)
+                try:
+                    file.keep_only(self._open)
+                except sqlite3.Error as cannot:
+                    raise OSError(f"what is stored cannot be removed from {file.path}: {cannot}") from cannot
 
     def close(self) -> None:
         for file in self._files.values():
@@ -229,3 +268,9 @@ class Intake:
     def close(self) -> None:
         for boot in self._boots.values():
             boot.close()
+
+
+def _is_lost(broken: sqlite3.Error) -> bool:
+    """Does this say that a journal file is damaged, and no journal any more? Else it may be read another time."""
+    code = getattr(broken, "sqlite_errorcode", None)
+    return is_damage(broken) or code == sqlite3.SQLITE_ERROR

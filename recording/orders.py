@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 _SAYING: Final = 0.2  # seconds between two words on how far it is
 _EMPTYING: Final = 30.0  # seconds for readers to let go of the write-ahead log
+_BESIDE: Final = ("-wal", "-shm")  # of a file of SQLite's: named with it
 
 type Told = Callable[[Step], None]
 """Told how far a command is."""
@@ -132,6 +133,8 @@ class Orders:
             raise CannotBe(
                 "access.two_people: a second person must approve it first, and nobody has. Ask for it again."
             )
+        if command.damaged:
+            raise CannotBe(f"commands.db was altered or is damaged: {command.damaged}. Ask for it again.")
         if command.kind == "erase":
             return self._erase(commands, command, told)
         if command.kind == "hold":
@@ -209,7 +212,8 @@ class Orders:
         """Copies from before a new schema hold what was erased, and go. A damaged file that was put aside may still be
         needed: that is for people to say."""
         name = audit_path(self._data_dir).name
-        left = [f"{damaged}, which was put aside: remove it" for damaged in self._data_dir.glob(f"{name}.corrupt-*Z")]
+        damaged = [*self._data_dir.glob(f"{name}.corrupt-*Z*"), *self._data_dir.glob("journal-*.corrupt-*Z*")]
+        left = [f"{path}, which was put aside: remove it" for path in damaged if not path.name.endswith(_BESIDE)]
         for copy in self._data_dir.glob(f"{name}.schema-*"):
             try:
                 copy.unlink()

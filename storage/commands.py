@@ -71,6 +71,7 @@ class Command:
     outcome: dict[str, Any] | None
     approved_at: int | None = None  # microseconds since 1970
     ended_at: int | None = None
+    damaged: str | None = None  # what of it cannot be read, and so must not be carried out
 
 
 def commands_path(data_dir: Path) -> Path:
@@ -233,16 +234,28 @@ def _command(row: tuple[Any, ...]) -> Command:
         approved_at,
         ended_at,
     ) = row
+    read = {"arguments": arguments, "plan": plan, "outcome": outcome}
+    known = {name: _object(text) for name, text in read.items()}
+    damaged = [name for name, text in read.items() if text is not None and known[name] is None]
     return Command(
         order=Order(uid, actor, reason, asked_at, approver),
         kind=kind,
-        arguments=json.loads(arguments),
+        arguments=known["arguments"] or {},
         state=state,
-        plan=json.loads(plan) if plan else None,
+        plan=known["plan"],
         doing=doing,
         done=done or 0,
         total=total or 0,
-        outcome=json.loads(outcome) if outcome else None,
+        outcome=known["outcome"],
         approved_at=approved_at,
         ended_at=ended_at,
+        damaged=f"its {', '.join(damaged)} cannot be read" if damaged else None,
     )
+
+
+def _object(text: str | None) -> dict[str, Any] | None:
+    try:
+        found = json.loads(text) if text is not None else None
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None

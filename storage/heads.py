@@ -3,7 +3,6 @@ that was made anew."""
 
 import base64
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from storage.problem import StoreProblem
 
 _ORIGIN = "sekisho/1"
+_DIGITS = 20  # what was signed has no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,24 +82,29 @@ def public_key(data_dir: Path) -> str:
     return (data_dir / "keys" / "heads.pub").read_text(encoding="ascii", errors="replace").strip()
 
 
-def read_heads(text: str, key: str) -> Iterator[Head]:
-    """The heads of these lines. `key` is the verifying key, base64.
+def read_heads(text: str, key: str) -> tuple[list[Head], list[str]]:
+    """The heads of these lines, and what is wrong with the others. `key` is the verifying key, base64.
 
     Raises:
-        ValueError: a line is no head, or its signature does not verify.
+        ValueError: it is no key.
     """
     try:
         verifying = Ed25519PublicKey.from_public_bytes(base64.b64decode(key, validate=True))
     except ValueError:
         raise ValueError("the key to verify it with (heads.pub, or --key) is no Ed25519 key in base64") from None
-    for number, line in enumerate(text.splitlines(), 1):
+    heads: list[Head] = []
+    problems: list[str] = []
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         parts = line.split(" ")
-        if len(parts) != 6 or parts[0] != _ORIGIN or not parts[2].isdigit():
-            raise ValueError(f"line {number} is no signed head")
+        if len(parts) != 6 or parts[0] != _ORIGIN or not (parts[2].isascii() and parts[2].isdecimal()):
+            problems.append(f"line {number} is no signed head")
+            continue
         try:
-            verifying.verify(base64.b64decode(parts[5], validate=True), " ".join(parts[:5]).encode())
+            verifying.verify(base64.b64decode(parts[5].rstrip("\r"), validate=True), " ".join(parts[:5]).encode())
         except (InvalidSignature, ValueError):
-            raise ValueError(f"line {number} has a signature that does not verify") from None
-        yield Head(parts[1], int(parts[2]), parts[3], parts[4])
+            problems.append(f"line {number} has a signature that does not verify")
+            continue
+        heads.append(Head(parts[1], int(parts[2][:_DIGITS]), parts[3], parts[4]))
+    return heads, problems

@@ -45,5 +45,5 @@ class Packer:
             raise ValueError(f"nobody knows how this was packed ({kind!r})")
         try:
             return self._decompressor.decompress(rest)
-        except zstandard.ZstdError as broken:
+        except (zstandard.ZstdError, MemoryError) as broken:  # a made-up size
             raise ValueError(f"this cannot be unpacked: {broken}") from broken

@@ -1,5 +1,6 @@
 """Holds: what must stay as it is, whoever asks for its erasure and however old it becomes."""
 
+import json
 import sqlite3
 import time
 from dataclasses import dataclass
@@ -64,6 +65,31 @@ def remove_hold(connection: sqlite3.Connection, order: Order, number: int) -> bo
     connection.execute("delete from hold where id = ?", (number,))
     Tombstones(connection).add(RELEASE, order, {"hold": number, **_named(*tuple(found)[1:5])})
     return True
+
+
+def problem_of_holds(connection: sqlite3.Connection, *, carried_over: bool) -> str | None:
+    """Why the holds are not those that tombstones name; None when they are. `carried_over`: some may come from a
+    damaged file, and their tombstones with it.
+
+    The chain of tombstones was verified before.
+    """
+    said: dict[int, tuple[object, ...]] = {}
+    asked = "select kind, detail, actor, reason from tombstone where kind in (?, ?) order by id"
+    for kind, text, actor, reason in connection.execute(asked, (HOLD, RELEASE)):
+        detail = json.loads(text)
+        number = detail.pop("hold")
+        if kind == HOLD:
+            said[number] = (detail, actor, reason or "")
+        else:
+            said.pop(number, None)
+    columns = "select id, actor, reason, person, issuer, subject, thread_id from hold"
+    found = {number: (_named(*named), actor, reason) for number, actor, reason, *named in connection.execute(columns)}
+    for number, detail in said.items():
+        if found.pop(number, None) != detail:
+            return f"hold {number} was taken away or altered, and no tombstone says so"
+    if found and not carried_over:
+        return f"hold {min(found)} was put in, and no tombstone says so"
+    return None
 
 
 def _named(person: str | None, issuer: str | None, subject: str | None, thread_id: str | None) -> dict[str, Any]:

@@ -14,9 +14,11 @@ from typing import Any
 import msgspec
 from sqlite_utils import Database
 
+from storage.problem import AlteredRow
 from storage.sqlite.breaks import Range
 
 PRUNE, PRUNED, EXPIRE, EXPIRED = "prune", "pruned", "expire", "expired"
+_numbers = msgspec.json.Decoder(dict[str, list[tuple[int, int]]]).decode
 _canonical = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -112,14 +114,22 @@ def _count(numbers: dict[str, list[Any]], gone: Gone) -> None:
 
 
 def read_pruned(connection: sqlite3.Connection, tombstone: int | None = None) -> Iterator[Pruned]:
-    """The ranges, in the order of the record; those of one run when its tombstone is given."""
+    """The ranges, in the order of the record; those of one run when its tombstone is given.
+
+    Raises:
+        AlteredRow: one cannot be read.
+    """
     where, values = ("where tombstone = ?", (tombstone,)) if tombstone is not None else ("", ())
     columns = "first, last, node, prev_hash, hash, numbers, tombstone"
     for first, last, node, prev_hash, hash_, numbers, run in connection.execute(
         f"select {columns} from pruned {where} order by first",  # noqa: S608 - SQL of our own
         values,
     ):
-        yield Pruned(first, last, node, prev_hash, hash_, json.loads(numbers), run)
+        try:
+            counted = _numbers(numbers)
+        except msgspec.DecodeError:
+            raise AlteredRow(f"the range of records {first} to {last}, which were let go, was altered") from None
+        yield Pruned(first, last, node, prev_hash, hash_, counted, run)
 
 
 def last_pruned(connection: sqlite3.Connection, node: str) -> tuple[int, str] | None:

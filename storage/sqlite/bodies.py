@@ -18,6 +18,7 @@ from storage.sealing.vault import Locked, PersonSeal, unsealed_among_sealed
 
 _REMEMBERED: Final = 50_000  # chunks whose row is known without asking
 _DEEPEST: Final = 3  # a body, its elements, their strings
+_LAST_ROW: Final = (1 << 63) - 1  # SQLite's
 
 type _Part = bytes | int
 
@@ -116,8 +117,13 @@ class BodyReader:
             LookupError: one of its chunks is gone.
             SealProblem: it is sealed, and cannot be opened.
         """
+        return self._get(manifest, place, 1)
+
+    def _get(self, manifest: bytes | None, place: bytes, depth: int) -> bytes:
         if manifest is None:
             return b""
+        if depth > _DEEPEST:
+            raise ValueError("its pieces lead to each other without an end")
         if sealed := is_sealed(manifest):
             manifest = self.opener.open(manifest, place)
         try:
@@ -133,7 +139,7 @@ class BodyReader:
                 pieces.append(part)
             else:
                 row += part
-                pieces.append(self._chunk(row, sealed=sealed))
+                pieces.append(self._chunk(row, depth, sealed=sealed))
         return b"".join(pieces)
 
     def opened(self, blob: bytes, place: bytes) -> bytes:
@@ -141,13 +147,18 @@ class BodyReader:
         return self.opener.open(blob, place) if is_sealed(blob) else blob
 
     def add_chunks(self, manifest: bytes | None, to: set[int], place: bytes = b"") -> None:
-        """Add the rows of all chunks that this manifest leads to. `place` is where the manifest stands."""
+        """Add the rows of all chunks that this manifest leads to. `place` is where the manifest stands. One that cannot
+        be read (a failing disk) leads nowhere: nobody can put its body together, and `verify` names it."""
         if manifest is None:
             return
         if sealed := is_sealed(manifest):
             manifest = self.opener.open(manifest, place)
+        try:
+            parts = _decode(self._packer.unpack(manifest))
+        except (ValueError, msgspec.DecodeError):
+            return
         row = 0
-        for part in _decode(self._packer.unpack(manifest)):
+        for part in parts:
             if isinstance(part, bytes):
                 continue
             row += part
@@ -158,16 +169,18 @@ class BodyReader:
                     self.add_chunks(found[0], to, of_chunk(found[1], row, found[2]) if sealed else b"")
 
     def _row(self, row: int) -> tuple[bytes, int, bytes] | None:
+        if not 0 < row <= _LAST_ROW:
+            return None
         found: tuple[bytes, int, bytes] | None = self._connection.execute(
             "select content, scope, digest from chunk where id = ?", (row,)
         ).fetchone()
         return found
 
-    def _chunk(self, row: int, *, sealed: bool) -> bytes:
+    def _chunk(self, row: int, depth: int, *, sealed: bool) -> bytes:
         found = self._row(row)
         if found is None:
             raise LookupError(f"chunk {row} is gone")
         content, scope, digest = found
         if sealed and not is_sealed(content):
             raise unsealed_among_sealed(f"chunk {row}")
-        return self.get(content, of_chunk(scope, row, digest) if sealed else b"")
+        return self._get(content, of_chunk(scope, row, digest) if sealed else b"", depth + 1)

@@ -11,7 +11,10 @@ import msgspec
 from sqlite_utils import Database
 
 from exchange.record import iso
+from storage.problem import AlteredRow
 
+_ranges = msgspec.json.Decoder(list[tuple[int, int]]).decode
+_heads = msgspec.json.Decoder(dict[str, str]).decode
 _canonical = msgspec.json.Encoder(order="sorted").encode
 
 type Range = tuple[int, int]
@@ -117,26 +120,27 @@ def write_break(connection: sqlite3.Connection, broken: ChainBreak) -> None:
 
 
 def read_breaks(connection: sqlite3.Connection) -> list[tuple[ChainBreak, str]]:
-    """Every break with the hash that stands beside it, in order."""
+    """Every break with the hash that stands beside it, in order.
+
+    Raises:
+        AlteredRow: one cannot be read.
+    """
     rows = connection.execute(
         "select after_seq, at, reason, kept_as, lost, without, heads, hash from chain_break order by number"
     ).fetchall()
-    return [
-        (
-            ChainBreak(
-                after_seq, at, reason, kept_as, _ranges(lost), _ranges(without), json.loads(heads)
-            ),
-            hash_,
-        )
-        for after_seq, at, reason, kept_as, lost, without, heads, hash_ in rows
-    ]  # fmt: skip
+    found: list[tuple[ChainBreak, str]] = []
+    for after_seq, at, reason, kept_as, lost, without, heads, hash_ in rows:
+        try:
+            broken = ChainBreak(
+                after_seq, at, reason, kept_as, tuple(_ranges(lost)), tuple(_ranges(without)), _heads(heads)
+            )
+        except msgspec.DecodeError:
+            raise AlteredRow(f"the break after record {after_seq} was altered: it cannot be read") from None
+        found.append((broken, hash_))
+    return found
 
 
 def last_break(connection: sqlite3.Connection) -> tuple[int, str] | None:
     """(after_seq, hash) of the latest break; None when there is none."""
     found = connection.execute("select after_seq, hash from chain_break order by number desc limit 1").fetchone()
     return None if found is None else (int(found[0]), str(found[1]))
-
-
-def _ranges(text: str) -> tuple[Range, ...]:
-    return tuple((first, last) for first, last in json.loads(text))

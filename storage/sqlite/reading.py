@@ -27,7 +27,7 @@ from storage.sqlite.literals import stand_in
 from storage.sqlite.narrowed import narrow
 from storage.sqlite.people import Identity, Who, identities_of
 from storage.sqlite.selection import Selection, select
-from storage.sqlite.shape import COLUMNS, FROM, body_of, record_json
+from storage.sqlite.shape import COLUMNS, FROM, body_of, record_json, unreadable
 from storage.sqlite.summary import Dimension, Group, Steps, summaries
 from storage.sqlite.verifying import problem_of
 from storage.sqlite.whereabouts import Stretch, stretches
@@ -301,6 +301,7 @@ class AuditReader:
 
         Raises:
             LookupError: no such exchange.
+            StoreProblem: it was altered, and cannot be read.
         """
         row = self._connection.execute(
             "select b.*, r.content, r.arrivals, e.id, s.search as sealed from exchange e join body b on b.seq = e.seq "
@@ -309,6 +310,12 @@ class AuditReader:
         ).fetchone()
         if row is None:
             raise LookupError(id_hex)
+        try:
+            return self._raw(row, which)
+        except (ValueError, LookupError, msgspec.MsgspecError) as altered:
+            raise unreadable(row["seq"], altered) from altered
+
+    def _raw(self, row: sqlite3.Row, which: str) -> RawBody:
         kept = "request" if which == "request" else "content" if row["content"] else "response"
         arrivals: list[tuple[int, int]] = []
         if which == "response" and row["arrivals"]:

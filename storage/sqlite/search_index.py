@@ -68,8 +68,14 @@ class SearchIndex:
         if found is None:
             return []
         content, id_, index = found
-        kept = _decode(self._reader.get(content, of_exchange(id_, "said")))
-        said = (kept["user"], kept["answer"], kept["tool"])
+        try:
+            kept = _decode(self._reader.get(content, of_exchange(id_, "said")))
+            said = (kept["user"], kept["answer"], kept["tool"])
+        except (ValueError, LookupError, msgspec.DecodeError):
+            # A failing disk, or somebody's hand: what the index holds is then known from the index alone.
+            self.remove_by_vocabulary({seq})
+            self._connection.execute("delete from said where seq = ?", (seq,))
+            return []
         self._delete(seq, self._cut(said, index))
         self._connection.execute("delete from said where seq = ?", (seq,))
         asked = self._vault.keyed.phrase if self._vault and index == "keyed" else phrase

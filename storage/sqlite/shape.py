@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from exchange.record import identifier, iso
+from storage.problem import StoreProblem
 from storage.removal.erased_columns import shown_columns
 from storage.sealing.columns import open_columns
 from storage.sealing.content import Opener, is_sealed, of_exchange
@@ -14,6 +15,8 @@ from storage.sqlite.bodies import BodyReader
 from storage.sqlite.claimed import claimed_user
 
 _encode = msgspec.json.Encoder().encode
+_value = msgspec.json.Decoder(msgspec.Raw).decode
+_texts = msgspec.json.Decoder(list[str]).decode
 
 COLUMNS = "e.*, b.request, b.request_json, b.response, b.raw, t.at as erased_at, s.search as sealed"
 FROM = (
@@ -36,11 +39,12 @@ def body_of(row: Row, column: str, bodies: BodyReader) -> bytes:
 
 
 def _json(row: Row, column: str, bodies: BodyReader) -> msgspec.Raw | None:
-    """Kept JSON, on one line."""
+    """Kept JSON, on one line. It is one value and nothing else: what is derived is in no hash, and whoever altered it
+    must not write into the rest of the record."""
     if row[column] is None:
         return None
     body = body_of(row, column, bodies)
-    return msgspec.Raw(msgspec.json.format(body, indent=-1) if b"\n" in body else body)
+    return _value(msgspec.json.format(body, indent=-1) if b"\n" in body else body)
 
 
 def _columns(row: dict[str, Any], opener: Opener) -> dict[str, str | None]:
@@ -52,7 +56,26 @@ def _columns(row: dict[str, Any], opener: Opener) -> dict[str, str | None]:
 
 
 def record_json(row: Row, bodies: BodyReader) -> bytes:
-    """The record of this row (columns as COLUMNS names them), one line of JSON without its line end."""
+    """The record of this row (columns as COLUMNS names them), one line of JSON without its line end.
+
+    Raises:
+        StoreProblem: it was altered, and is no record any more; SealProblem: it is sealed, and cannot be opened.
+    """
+    try:
+        return _record_json(row, bodies)
+    except (ValueError, LookupError, OverflowError, RecursionError, msgspec.MsgspecError) as altered:
+        raise unreadable(row["seq"], altered) from altered
+
+
+def unreadable(seq: int, why: Exception) -> StoreProblem:
+    """What to say of a record that is none any more."""
+    return StoreProblem(
+        f"Record {seq} cannot be read: {why}. Somebody altered it, or the disk is failing: `sekisho verify` and "
+        f"`sekisho db check` say more. What comes after it: `sekisho export --after {seq}`."
+    )
+
+
+def _record_json(row: Row, bodies: BodyReader) -> bytes:
     if row["sealed"] is not None:
         row = {**dict(row), **_columns(dict(row), bodies.opener)}
     elif gone := shown_columns(dict(row)):
@@ -63,7 +86,7 @@ def record_json(row: Row, bodies: BodyReader) -> bytes:
         "email": row["email"],
         "domain": row["domain"],
         "issuer": row["issuer"],
-        "groups": msgspec.json.decode(row["groups"] or "[]"),
+        "groups": _texts(row["groups"] or "[]"),
     }
     # An answer that had begun when its person was revoked was cut: what came of it until then is what they got.
     answered = row["end_state"] != "refused" or 200 <= (row["status"] or 0) < 400
@@ -121,7 +144,7 @@ def record_json(row: Row, bodies: BodyReader) -> bytes:
             "request_bytes": row["request_bytes"],
             "response_bytes": row["response_bytes"],
             "findings": [],
-            "changed": msgspec.json.decode(row["changed"]),
+            "changed": _texts(row["changed"]),
             "raw": row["raw"],
             "erased_at": iso(row["erased_at"]) if row["erased_at"] is not None else None,
             "hash": row["hash"],

@@ -12,7 +12,9 @@ from exchange.principal import Principal
 from exchange.record import Seen, iso
 from storage.chain import GENESIS, NOT_KEPT, digest, in_digests, link
 from storage.heads import Head
+from storage.problem import AlteredRow
 from storage.removal.erased_columns import erased_columns
+from storage.removal.holds import problem_of_holds
 from storage.removal.pruning import EXPIRE, PRUNE, PRUNED, Pruned, digest_of, read_pruned
 from storage.removal.tombstones import ERASE, ERASED, NODE, chain_problem
 from storage.sealing.content import Opener, is_sealed, of_exchange
@@ -53,10 +55,23 @@ def verify(
     for a progress bar. Without `opener`, what sealed exchanges say is not looked at, only counted.
     """
     verdict = Verdict()
+    try:
+        return _walked(verdict, connection, list(heads), seen_one, opener)
+    except AlteredRow as altered:
+        verdict.broken = str(altered)
+        return verdict
+
+
+def _walked(
+    verdict: Verdict,
+    connection: sqlite3.Connection,
+    heads: list[Head],
+    seen_one: Callable[[], None],
+    opener: Opener | None,
+) -> Verdict:
     bodies = BodyReader(connection, opener or Locked())
     previous: dict[str, str] = {}
     expected = 1
-    heads = list(heads)
     signed = {(head.node, head.seq): head.hash for head in heads if head.node != NODE}
     verdict.broken = _tombstones(connection, verdict, [head for head in heads if head.node == NODE])
     if verdict.broken is not None:
@@ -129,6 +144,9 @@ def verify(
         verdict.broken = (
             f"records {verdict.last_seq + 1} to {max(cut)} are cut off: a signed head names the last of them"
         )
+    elif other := [(node, seq) for node, seq in signed if not is_in(seq, lost + let_go)]:
+        node, seq = other[0]
+        verdict.broken = f"record {seq} is not one of {node}, as a signed head says: the chain was made anew"
     verdict.gaps = list(_gaps(connection))
     return verdict
 
@@ -230,7 +248,11 @@ _VANISHED: Final = "lost its content, and no tombstone says why"
 
 
 def _is_linked(row: sqlite3.Row) -> bool:
-    seen, way = seen_of(row), row["hash"].partition(":")[0]
+    way = row["hash"].partition(":")[0]
+    try:
+        seen = seen_of(row)
+    except (ValueError, TypeError, RecursionError):
+        return False  # groups or changed are not the JSON that a hash was made of
     if way == "s2":
         seen = erased_columns(seen) if row["salt"] is None else in_digests(seen, row["salt"])
     elif way != "s1":
@@ -268,7 +290,8 @@ def _other_content(row: sqlite3.Row, bodies: BodyReader) -> str | None:
 def _tombstones(connection: sqlite3.Connection, verdict: Verdict, heads: list[Head]) -> str | None:
     """What was taken out, and by whose command. Why it does not hold; None when it does."""
     # Tombstones of before the file was damaged are in the damaged one.
-    begun = max((iso(broken.at) for broken, _ in read_breaks(connection)), default="")
+    breaks = read_breaks(connection)
+    begun = max((iso(broken.at) for broken, _ in breaks), default="")
     why, matched = chain_problem(connection, [(head.seq, head.hash) for head in heads if head.at >= begun])
     if why is not None:
         return why
@@ -289,7 +312,7 @@ def _tombstones(connection: sqlite3.Connection, verdict: Verdict, heads: list[He
         now = connection.execute("select count(*) from erased where tombstone = ?", (number,)).fetchone()[0]
         if now > ended:
             return f"tombstone {number} names {ended} erased records, and {now} refer to it"
-    return _runs_wrong(connection)
+    return _runs_wrong(connection) or problem_of_holds(connection, carried_over=bool(breaks))
 
 
 def _runs_wrong(connection: sqlite3.Connection) -> str | None:

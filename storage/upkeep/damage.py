@@ -1,6 +1,7 @@
 """A damaged file: noticed, put aside under a name of its own, never deleted."""
 
 import itertools
+import shutil
 import sqlite3
 import time
 from dataclasses import dataclass
@@ -9,12 +10,14 @@ from pathlib import Path
 from typing import Final
 
 from storage.access import NODE as ACCESS
+from storage.heads import public_key, read_heads
 from storage.removal.tombstones import NODE as TOMBSTONES
 from storage.sqlite.breaks import ChainBreak
 from storage.upkeep.integrity import quick_check
 
 _DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PARTS: Final = ("", "-wal", "-shm")
+_LINES: Final = 1000  # of signed heads, some days' worth: each costs a verification
 _STEPS: Final = 100_000  # of SQLite's machine between looks at the clock
 
 
@@ -61,7 +64,7 @@ def put_aside(path: Path, aside: Path) -> None:
     for part in _PARTS:
         old = path.with_name(f"{path.name}{part}")
         if old.exists():
-            old.rename(aside.with_name(f"{aside.name}{part}"))
+            shutil.move(old, aside.with_name(f"{aside.name}{part}"))  # it may come from the second disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,30 +76,46 @@ class Known:
 
 
 def known_of(path: Path, heads_file: Path) -> Known:
-    """As far as the file itself can still be read, and what its signed heads say (their signatures are not looked at:
-    a number too high costs nothing but a gap that is named)."""
-    last, heads = 0, dict[str, str]()
+    """As far as the file itself can still be read, and what its signed heads say."""
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10)
     try:
-        for sql in ("select max(seq) from exchange", "select seq from sqlite_sequence where name = 'exchange'"):
-            last = max(last, _number(connection, sql))
-        try:
-            for node, hash_ in connection.execute(
-                "select node, hash from exchange where seq in (select max(seq) from exchange group by node)"
-            ):
-                heads[node] = hash_
-        except sqlite3.Error:
-            heads = {}  # not all of them can be read, and half of the truth would look like all of it
+        known = end_of(connection)
     finally:
         connection.close()
+    return Known(max([known.last_seq, *signed_of(path.parent, heads_file).values()]), known.heads)
+
+
+def last_given(connection: sqlite3.Connection) -> int:
+    """The last seq that was given, whether its record is here still or not."""
+    asked = ("select max(seq) from exchange", "select seq from sqlite_sequence where name = 'exchange'")
+    return max(_number(connection, sql) for sql in asked)
+
+
+def end_of(connection: sqlite3.Connection) -> Known:
+    """The last seq that was given, and the last record of each node; this looks at all records."""
+    last, heads = last_given(connection), dict[str, str]()
     try:
-        for line in heads_file.read_text(encoding="utf-8").splitlines():
-            parts = line.split(" ")
-            if len(parts) == 6 and parts[2].isdigit() and parts[1] not in (ACCESS, TOMBSTONES):
-                last = max(last, int(parts[2]))
-    except (OSError, UnicodeError):
-        pass  # no head was signed here yet
+        for node, hash_ in connection.execute(
+            "select node, hash from exchange where seq in (select max(seq) from exchange group by node)"
+        ):
+            heads[node] = hash_
+    except sqlite3.Error:
+        heads = {}  # not all of them can be read, and half of the truth would look like all of it
     return Known(last, heads)
+
+
+def signed_of(data_dir: Path, heads_file: Path) -> dict[str, int]:
+    """node → seq of the last record that a signed head at the end of this file names; nothing where there is none."""
+    found: dict[str, int] = {}
+    try:
+        lines = heads_file.read_text(encoding="utf-8", errors="replace").split("\n")[-_LINES:]
+        heads, _ = read_heads("\n".join(lines), public_key(data_dir))
+    except (OSError, ValueError):
+        return {}  # no head was signed here yet, or the key is not here any more
+    for head in heads:
+        if head.node not in (ACCESS, TOMBSTONES):
+            found[head.node] = max(found.get(head.node, 0), head.seq)
+    return found
 
 
 def _number(connection: sqlite3.Connection, sql: str) -> int:

@@ -33,6 +33,8 @@ def looked_through(data_dir: Path, *, full: bool = False) -> Iterator[tuple[str,
             ("schema", _schema),
             ("rows that belong together", _relations),
             ("the tally of days", _tally),
+            ("people whom erasing must reach", _people),
+            ("what search must find", _indexed),
         ):
             yield what, None
             yield what, _found(what, look, database.conn)
@@ -112,6 +114,39 @@ def _tally(connection: sqlite3.Connection) -> str | None:
         f"It has {tallied} exchanges and {their_tokens} input tokens, the record {exchanges} and {tokens}: what the "
         "console's overview says is wrong, the record is not. Stop Sekisho and run `sekisho db rebuild`."
     )
+
+
+def _people(connection: sqlite3.Connection) -> str | None:
+    """Erasing finds a person's exchanges by their identities, and the pieces of bodies by their owner."""
+    unknown = connection.execute(
+        "select issuer, subject from exchange e join body b on b.seq = e.seq "
+        "where e.issuer is not null and e.subject is not null and b.raw <> 'off' "
+        "and not exists (select 1 from erased x where x.seq = e.seq) and not exists (select 1 from identity i "
+        "where i.issuer = e.issuer and i.subject = e.subject and i.email = coalesce(e.email, '')) "
+        "group by issuer, subject limit ?",
+        (_SHOWN,),
+    ).fetchall()
+    if unknown:
+        names = ", ".join(f"{subject} of {issuer}" for issuer, subject in unknown)
+        return f"An identity is missing of {names}. Stop Sekisho and run `sekisho db rebuild`."
+    strays = connection.execute(
+        "select scope, count(*) from chunk where scope <> 0 and scope not in (select id from person) "
+        "group by scope limit ?",
+        (_SHOWN,),
+    ).fetchall()
+    if strays:
+        pieces = sum(count for _, count in strays)
+        return f"{pieces} pieces of bodies belong to nobody who is known. Somebody altered the file: use a backup."
+    return None
+
+
+def _indexed(connection: sqlite3.Connection) -> str | None:
+    missing = connection.execute(
+        "select count(*) from said where seq not in (select id from search_docsize)"
+    ).fetchone()[0]
+    if missing:
+        return f"{missing} exchanges are not in the index. Stop Sekisho and run `sekisho db rebuild`."
+    return None
 
 
 def _search(data_dir: Path) -> Finding:

@@ -16,6 +16,13 @@ _json = msgspec.json.Encoder().encode
 
 _UPDATE = f"update exchange set reader = ?, {', '.join(f'{name} = ?' for name in DERIVED)} where seq = ?"  # noqa: S608 - names of our own
 
+_IDENTITIES = """
+    insert or ignore into identity
+    select distinct e.issuer, e.subject, coalesce(e.email, '') from exchange e join body b on b.seq = e.seq
+    where e.issuer is not null and e.subject is not null and b.raw <> 'off'
+    and not exists (select 1 from erased x where x.seq = e.seq)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Rebuild:
@@ -51,6 +58,7 @@ class Rebuilding(AuditWriter):
             self._connection.execute("delete from said")
             self._connection.execute("delete from thread_key")
             self._connection.execute("delete from tool_use")
+            self._connection.execute(_IDENTITIES)
             self._note(begun)
         return begun
 

@@ -27,7 +27,7 @@ def test_a_record_that_is_well_is_called_so(desk: Desk) -> None:
     for arguments in (["db", "check"], ["db", "check", "--full"]):
         said = desk.sekisho(*arguments)
         assert said.exit_code == 0, said.output
-        assert said.stdout.count("well  ") == 5
+        assert said.stdout.count("well  ") == 7
 
 
 def test_check_leaves_the_index_out_while_the_recorder_runs(desk: Desk) -> None:
@@ -239,3 +239,28 @@ def test_recover_takes_a_file_and_a_directory_or_neither(desk: Desk) -> None:
     assert desk.sekisho("db", "recover", "x").exit_code == 2
     assert desk.sekisho("db", "recover", "--to", "x").exit_code == 2
     assert desk.sekisho("db", "recover", "x", "--to", "y").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("sql", "said", "mended"),
+    [
+        ("delete from identity", "An identity is missing of ann of own", True),
+        ("update identity set email = 'eve@example.com'", "An identity is missing of ann of own", True),
+        ("delete from person", "pieces of bodies belong to nobody", False),
+        ("update chunk set scope = 7", "pieces of bodies belong to nobody", False),
+        ("delete from search_docsize", "1 exchanges are not in the index", True),
+    ],
+)
+def test_what_erasing_and_search_would_miss_is_said(desk: Desk, sql: str, said: str, mended: bool) -> None:
+    desk.store(chat("質問 " * 100, "答え"))
+    connection = sqlite3.connect(audit_path(desk.data_dir), isolation_level=None)
+    connection.execute(sql)
+    connection.close()
+    found = desk.sekisho("db", "check")
+
+    assert found.exit_code == 1
+    assert said in found.stdout
+    if mended:
+        assert "Stop Sekisho and run `sekisho db rebuild`." in found.stdout
+        desk.sekisho("db", "rebuild")
+        assert desk.sekisho("db", "check").exit_code == 0

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from recording.anchors import Anchors
+from settings.schema import Heads
 from storage.access import access_path, read_access
 from tests.cli.conftest import Desk
 from tests.cli.records import chat, streamed
@@ -117,3 +119,22 @@ def test_a_damaged_commands_db_is_named_and_not_the_record(desk: Desk) -> None:
     assert refused.exit_code == 1
     assert "commands.db cannot be used" in refused.stderr.replace("\n", "")
     assert "move it away" in refused.stderr.replace("\n", " ")
+
+
+def test_a_line_that_is_no_signed_head_does_not_hide_whether_the_record_holds(desk: Desk) -> None:
+    elsewhere = desk.folder / "heads of ours.txt"
+    desk.config.write_text(f"{desk.config.read_text()}storage: {{heads: {{file: '{elsewhere}'}}}}\n")
+    elsewhere.write_bytes(b"sekisho/1 gw-1 4 s1:00")
+    desk.store(chat("見積を", "はい"))
+    anchors = Anchors(desk.data_dir, Heads(file=elsewhere))
+    desk.sekisho("search", "見積")
+    anchors.publish({})
+    said = desk.sekisho("verify")
+
+    assert said.exit_code == 1
+    assert "The chain holds over 1 records" in said.stdout
+    assert "1 of 1 signed heads match." in said.stdout
+    assert f"BROKEN: {elsewhere}: line 1 is no signed head." in said.stdout
+    assert json.loads(desk.sekisho("verify", "--json").stdout)["heads_broken"] == [
+        f"{elsewhere}: line 1 is no signed head"
+    ]

@@ -3,12 +3,15 @@
 import asyncio
 import sqlite3
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
 from recording import damage
 from recording.recorder import Recorder
+from storage.heads import Head, public_key, read_heads
+from storage.journal.files import journal_dir, journal_files
 from storage.journal.writing import Journal
 from storage.sqlite.driver import audit_path
 from storage.sqlite.verifying import Verdict, verify
@@ -34,11 +37,11 @@ def damage_table(folder: Path, table: str) -> None:
     overwrite(path, page)
 
 
-def verdict_of(folder: Path) -> Verdict:
+def verdict_of(folder: Path, heads: Iterable[Head] = ()) -> Verdict:
     connection = sqlite3.connect(audit_path(folder))
     connection.row_factory = sqlite3.Row
     try:
-        return verify(connection)
+        return verify(connection, heads)
     finally:
         connection.close()
 
@@ -163,3 +166,92 @@ def test_two_damaged_files_have_two_names(tmp_path: Path) -> None:
     stamp = "audit.db.corrupt-19700101T000000Z"
     assert names == [stamp, f"{stamp}-2", f"{stamp}-3"]
     assert (tmp_path / f"{stamp}-3-wal").read_bytes() == b"y"
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(b"garbage" * 1000)
+
+
+def another_schema(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("create table row (x)")
+    connection.close()
+
+
+@pytest.mark.parametrize("damage_", [garbage, another_schema])
+async def test_a_damaged_journal_file_is_kept_and_the_record_is_not_touched(
+    tmp_path: Path, journal: Journal, damage_: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    exchange(journal, 1)
+    journal.close()
+    record_all(tmp_path)
+    boot = journal_dir(tmp_path) / "0199aaaa"
+    boot.mkdir()
+    (boot / "lock").touch()
+    damage_(boot / "000001.sqlite")
+    record_all(tmp_path)
+
+    assert [each["seq"] for each in records(tmp_path)] == [1]
+    assert [path.name.partition(".corrupt-")[0] for path in corrupt(tmp_path)] == ["journal-0199aaaa-000001.sqlite"]
+    assert not boot.exists()
+    assert "is damaged, its remaining rows are lost" in caplog.text
+
+
+async def test_a_journal_file_that_cannot_be_read_now_is_not_given_up(
+    tmp_path: Path, journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    exchange(journal, 1)
+    journal.close()
+    (file,) = journal_files(journal.directory)
+    away = tmp_path / "away"
+    file.rename(away)
+    file.mkdir()  # SQLite says what it says where no more files can be opened
+    record_all(tmp_path)
+    assert (records(tmp_path), file.exists()) == ([], True)
+    file.rmdir()
+    away.rename(file)
+    record_all(tmp_path)
+
+    assert [each["seq"] for each in records(tmp_path)] == [1]
+    assert caplog.text.count("cannot be read now, it is tried again") == 1
+
+
+async def test_an_older_copy_of_the_record_goes_on_after_what_it_lacks(
+    tmp_path: Path, journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in (1, 2):
+        exchange(journal, number)
+    await settle(journal)
+    record_all(tmp_path)
+    older = audit_path(tmp_path).read_bytes()  # whole: the last to close it folds the log in
+    for number in (3, 4, 5):
+        exchange(journal, number)
+    await settle(journal)
+    record_all(tmp_path)
+    audit_path(tmp_path).write_bytes(older)
+    exchange(journal, 6)
+    journal.close()
+    record_all(tmp_path)
+
+    assert "ends at seq 2, and a signed head names 5" in caplog.text
+    assert [each["seq"] for each in records(tmp_path)][:3] == [1, 2, 6]
+    heads, _ = read_heads((tmp_path / "heads.txt").read_text(), public_key(tmp_path))
+    verdict = verdict_of(tmp_path, [head for head in heads if head.node == "gw-1"])
+    assert verdict.broken is None
+    assert "records 3 to 5 are not in this file any more" in verdict.breaks[0]
+    record_all(tmp_path)
+    assert len(verdict_of(tmp_path).breaks) == 1
+
+
+async def test_a_line_of_heads_that_nobody_signed_moves_nothing(tmp_path: Path, journal: Journal) -> None:
+    exchange(journal)
+    await settle(journal)
+    record_all(tmp_path)
+    with (tmp_path / "heads.txt").open("a") as file:
+        file.write(f"sekisho/1 gw-1 {10**30} s1:0 2026-11-24T00:00:00+00:00 AAAA\nsekisho/1 gw-1 ² a b c\n")
+    damage_table(tmp_path, "chunk")
+    exchange(journal, 2)
+    journal.close()
+    record_all(tmp_path)
+
+    assert records(tmp_path)[0]["seq"] == 2

@@ -2,15 +2,18 @@
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from exchange.record import Record, Seen
 from storage.heads import Head, HeadSigner, public_key, read_heads
 from storage.sqlite.breaks import ChainBreak, write_break
-from storage.sqlite.driver import audit_path
+from storage.sqlite.driver import StoreProblem, audit_path
+from storage.sqlite.reading import AuditReader
 from storage.sqlite.verifying import Verdict, verify
 from tests.cli.records import record, store
 
@@ -58,6 +61,61 @@ def test_a_change_in_any_observed_column_is_named(audit: sqlite3.Connection, col
 
     broken = verify(audit).broken or ""
     assert broken.startswith("record 3") or (column == "node" and "follow" in broken)
+
+
+@pytest.mark.parametrize("column", ["groups", "changed"])
+@pytest.mark.parametrize("other", ["", "x", "{", "null", "1", "[" * 100_000])
+def test_a_list_that_is_none_any_more_is_named(audit: sqlite3.Connection, column: str, other: str) -> None:
+    audit.execute(f"update exchange set {column} = ? where seq = 3", (other,))
+
+    assert verify(audit).broken == "record 3 was altered: what it says is not what its hash was made of"
+
+
+def packed(*parts: bytes | int) -> bytes:
+    return b"\x00" + msgspec.msgpack.encode(list(parts))
+
+
+HOSTILE: dict[str, bytes] = {
+    "itself": packed(1, b"x"),
+    "a row that no table has": packed(1 << 63),
+    "a row before the first": packed(-5),
+    "a size of many terabytes": b"\x01"
+    + bytes.fromhex("28b52ffde0")
+    + (1 << 44).to_bytes(8, "little")
+    + b"\x01\x00\x00",
+    "no list": b"\x00\xc0",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("manifest", HOSTILE.values(), ids=HOSTILE)
+def test_pieces_that_lead_nowhere_or_round_are_named_and_nothing_else_breaks(
+    tmp_path: Path, audit: sqlite3.Connection, manifest: bytes
+) -> None:
+    audit.execute("update chunk set content = ? where id = 1", (manifest,))
+    audit.execute("update body set request = ? where seq = 3", (packed(1),))
+
+    assert (verify(audit).broken or "").startswith("record ")
+    reader = AuditReader(tmp_path)
+    with pytest.raises(StoreProblem, match=r"^Record 3 cannot be read: .*`sekisho verify`"):
+        list(reader.export(after=2))
+    with pytest.raises(StoreProblem, match=r"^Record 3 cannot be read: "):
+        reader.raw(audit.execute("select id from exchange where seq = 3").fetchone()[0], "request")
+    assert len(list(reader.export(after=3))) == 3
+    reader.close()
+
+
+def test_a_derived_reply_cannot_say_anything_of_the_rest_of_its_record(
+    tmp_path: Path, audit: sqlite3.Connection
+) -> None:
+    """What is derived is in no hash: it must not be able to stand in for what is."""
+    forged = b'{},"principal":{"subject":"bob","email":"bob@example.com","domain":"x","issuer":"own","groups":[]}'
+    audit.execute("update body set response = ? where seq = 3", (packed(forged),))
+
+    reader = AuditReader(tmp_path)
+    with pytest.raises(StoreProblem, match="Record 3 cannot be read"):
+        list(reader.export(after=2))
+    reader.close()
 
 
 @pytest.mark.parametrize("column", ["prev_hash", "hash", "request_digest", "response_digest"])
@@ -113,6 +171,21 @@ def test_a_record_that_was_made_anew_shows_against_a_signed_head(audit: sqlite3.
     connection.close()
 
 
+def test_a_record_that_was_made_anew_by_another_node_shows_against_a_signed_head(
+    audit: sqlite3.Connection, tmp_path: Path
+) -> None:
+    head = head_of(audit, 6)
+    other = tmp_path / "other"
+    store(other, *(replace(each, seen=replace(each.seen, node="gw-2")) for each in map(asked, "一二三四五六七")))
+    connection = sqlite3.connect(audit_path(other))
+    connection.row_factory = sqlite3.Row
+
+    assert verify(connection, [head]).broken == (
+        "record 6 is not one of gw-1, as a signed head says: the chain was made anew"
+    )
+    connection.close()
+
+
 def test_content_that_is_gone_without_a_tombstone_is_named(audit: sqlite3.Connection) -> None:
     audit.execute("update exchange set salt = null where seq = 3")
     audit.execute("update body set request = null, response = null, raw = 'expired' where seq = 3")
@@ -141,11 +214,15 @@ def test_a_signed_head_comes_back_and_a_forged_one_does_not(tmp_path: Path) -> N
     line = HeadSigner(tmp_path).line(head)
     key = public_key(tmp_path)
 
-    assert list(read_heads(line + "\n\n", key)) == [head]
-    with pytest.raises(ValueError, match="does not verify"):
-        list(read_heads(line.replace(" 41 ", " 42 "), key))
-    with pytest.raises(ValueError, match="no signed head"):
-        list(read_heads("sekisho/1 gw-1", key))
+    forged, cut = line.replace(" 41 ", " 42 "), line[:40]
+    assert read_heads(f"{line}\n\n{forged}\n{cut}\nsekisho/1 n ² h t s\n\x85\n{line}\r\n", key) == (
+        [head, head],
+        [
+            "line 3 has a signature that does not verify",
+            "line 4 is no signed head",
+            "line 5 is no signed head",
+        ],
+    )
     assert HeadSigner(tmp_path).line(head) == line, "the key is made once"
 
 
@@ -179,6 +256,10 @@ def test_lost_records_that_a_break_names_are_said_and_the_rest_holds(audit: sqli
         "delete from exchange where seq = 2",
         "update exchange set status = 418 where seq = 5",
         "update chain_break set hash = 's1:' || hex(randomblob(32))",
+        "update chain_break set lost = 'x'",
+        "update chain_break set lost = '[[3]]'",
+        "update chain_break set without = 'null'",
+        "update chain_break set heads = '[]'",
     ],
 )
 def test_a_break_hides_nothing(audit: sqlite3.Connection, tmp_path: Path, sql: str) -> None:

@@ -18,7 +18,7 @@ from storage.chain import Way, link
 from storage.heads import Head
 from storage.query.parsing import parse
 from storage.removal.erasing import BUDGET, Counts, Erasure
-from storage.removal.holds import add_hold
+from storage.removal.holds import add_hold, remove_hold
 from storage.removal.tombstones import NODE, Order, Tombstones
 from storage.sqlite.driver import audit_path
 from storage.sqlite.people import Who, identities_of
@@ -308,3 +308,49 @@ def test_texts_with_any_character_go_in_and_out_again(tmp_path: Path, writer: Au
 
     writer._connection.execute("insert into search (search, rank) values ('integrity-check', 0)")
     assert writer._connection.execute("select count(*) from search_docsize").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    ("sql", "why"),
+    [
+        ("delete from hold", "hold 1 was taken away or altered"),
+        ("update hold set person = 'eve@example.com'", "hold 1 was taken away or altered"),
+        ("update hold set id = 7", "hold 1 was taken away or altered"),
+        ("update hold set reason = 'none'", "hold 1 was taken away or altered"),
+        ("insert into hold values (2, 'eve@example.com', null, null, null, 'x', 'x', 1)", "hold 2 was put in"),
+        ("update tombstone set detail = 'x'", "tombstone 1 was altered"),
+        ("delete from tombstone", "hold 1 was put in"),
+    ],
+)
+def test_a_hold_that_nobody_ordered_or_lifted_is_named(tmp_path: Path, writer: AuditWriter, sql: str, why: str) -> None:
+    writer.store([chat("質問", "答え")], [])
+    with transaction(writer.connection):
+        add_hold(writer.connection, ORDER, Who(person="ann@example.com"), None)
+        lifted = add_hold(writer.connection, Order("0200", "root", None, 1), None, "t1")
+        remove_hold(writer.connection, Order("0201", "root", None, 1, "bob"), lifted)
+    assert verdict(tmp_path).broken is None
+    writer.connection.execute(sql)
+
+    assert why in (verdict(tmp_path).broken or "")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "update body set request = x'0094' where seq = 1",
+        "update chunk set content = x'01'",
+        "update said set content = x''",
+        "delete from chunk",
+    ],
+)
+def test_a_piece_that_cannot_be_read_does_not_keep_a_person_on_record(
+    tmp_path: Path, writer: AuditWriter, sql: str
+) -> None:
+    writer.store([chat(SECRET, SECRET), by(BOB, chat("trains", "走る"))], [])
+    writer.connection.execute(sql)
+    erase(writer, ("own", "ann"))
+    after = on_disk(tmp_path)
+
+    assert [word for word in WORDS for form in forms(word) if form in after] == []
+    assert verdict(tmp_path).erased == 1
+    writer.connection.execute("insert into search (search, rank) values ('integrity-check', 0)")

@@ -354,3 +354,22 @@ def test_an_index_without_texts_is_pruned_too(tmp_path: Path, writer: AuditWrite
 
     assert found(tmp_path, "古い") == 0
     writer.connection.execute("insert into search (search, rank) values ('integrity-check', 0)")
+
+
+@pytest.mark.parametrize("table", ["body set request", "chunk set content"])
+def test_a_piece_that_cannot_be_read_does_not_hold_up_retention(
+    tmp_path: Path, writer: AuditWriter, table: str
+) -> None:
+    writer.store([aged(age, f"古い canary{age}" * 40) for age in (40, 35, 1)], [])
+    writer.connection.execute(f"update {table} = x'0094' where rowid = 1")
+
+    assert retain(writer, Keeping(Limit(None), raw=20 * DAY)).raw == 2
+    assert retain(writer, days(38)).exchanges == 1
+
+
+def test_a_range_that_was_altered_is_named(tmp_path: Path, writer: AuditWriter) -> None:
+    writer.store([aged(age, "x") for age in (40, 35, 1)], [])
+    retain(writer, days(30))
+    for other in ("x", "{}", "null", '{"a": 1}', '{"a": [[1]]}'):
+        writer.connection.execute("update pruned set numbers = ?", (other,))
+        assert "altered" in (verdict(tmp_path).broken or ""), other
