@@ -34,13 +34,20 @@ class _Compiled:
         )
 
     def covers_operation(self, operation: str) -> bool:
-        """`other` is what nobody could read: only a rule that names it covers it."""
-        return operation != "other" if self.operations is None else operation in self.operations
+        """`other` is what nobody could read: to allow it a rule must name it; to be denied it need not be named."""
+        if self.operations is None:
+            return self.denies or operation != "other"
+        return operation in self.operations
 
     def covers_model(self, model: str | None, operation: str) -> bool:
-        if self.model is None or operation == "other":
+        if self.model is None:
             return True
-        return model is not None and self.model.fullmatch(model) is not None
+        if model is not None:
+            return self.model.fullmatch(model) is not None
+        if operation == "other":  # most of it is answered by no model: only a rule that names it means all of it
+            return self.operations is not None
+        # A stored prompt, an assistant, a response that goes on: any model may answer, so a denied one as well.
+        return self.denies
 
 
 def _compiled(rule: Rule) -> _Compiled:

@@ -177,7 +177,7 @@ class RuleKeep(_Section):
 
 class Rule(_Section):
     """One rule. What is not named is not looked at: no `domains` means every admitted domain, no `models` every
-    model, no `operations` every operation but `other`."""
+    model, no `operations` every operation: but `other`, where it allows."""
 
     name: Annotated[str, Field(min_length=1)]
     action: Literal["allow", "deny"] = "allow"

@@ -52,6 +52,7 @@ class Api:
     """One API. `whole` reads an unstreamed body that is JSON; `texts` gives what is new in a request body.
 
     `streams` says whether a call with this body asks for a stream (most APIs: `"stream": true`).
+    `models` is set where a body names models elsewhere than in `model`; what stands there and is no name is "".
     `turn` is set where the API speaks over a WebSocket too: the caller's messages and the provider's, as a turn.
     """
 
@@ -62,6 +63,7 @@ class Api:
     streams: Callable[[Mapping[str, Json]], bool]
     media: Literal["json", "multipart", "any"] = "json"
     turn: Callable[[Sequence[bytes], Sequence[Event]], Turn] | None = None
+    models: Callable[[Json], Sequence[str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,9 @@ from wire.request_encoding import decoded
 _NAME: Final = 256
 """Characters of a model's name. The longest known, an Amazon Resource Name, has 150."""
 
+_MOST: Final = 64
+"""Models that one call may name. Each is decided on, on the event loop; OpenRouter takes three."""
+
 _FALLBACKS: Final = ("models", "fallbacks")
 
 
@@ -130,7 +133,10 @@ def read_plain_call(route: Route, body: bytes) -> Call:
 
 
 def judged(call: Call) -> Call:
-    """The same call, if its models have names that can be read out and kept. Raises BodyProblem("bad_model")."""
+    """The same call, if its models are few enough to be decided on, and have names that can be read out and kept.
+    Raises BodyProblem("bad_model")."""
+    if len(call.other_models) >= _MOST:
+        raise BodyProblem("bad_model")
     for name in (call.request_model, *call.other_models):
         if name is not None and (len(name) > _NAME or not name.isprintable()):
             raise BodyProblem("bad_model")
@@ -164,7 +170,9 @@ def _models(route: Route, fields: dict[str, Json]) -> list[str]:
     named: list[str] = [route.model] if route.model else []
     if isinstance(model := fields.get("model"), str) and not (named and route.path_decides):
         named.append(model)
-    if len(named) < 2 and fields.keys().isdisjoint(_FALLBACKS):
+    if route.api.models is not None:
+        named += route.api.models(fields)
+    elif len(named) < 2 and fields.keys().isdisjoint(_FALLBACKS):
         return named  # nearly always
     for key in _FALLBACKS:
         if isinstance(given := fields.get(key), list):

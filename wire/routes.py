@@ -55,7 +55,8 @@ def _route(dialect: str, method: str, path: str) -> Route:
         return named
     plain = unquote(path).rstrip("/") if "%" in path else path.rstrip("/")
     plain = "/" + "/".join(step for step in plain.split("/") if step)
-    if dialect == "ollama" and (api := _exact(method, plain)):
+    # Before OpenAI's, whose rows take any prefix: `/v1/messages/batches` is none of its batches.
+    if api := _exact(method, plain, (3, 2) if dialect == "ollama" else (3,)):
         return Route(api)
     deployment, rest = azure.parse(plain)
     if api := openai.api(method, rest):
@@ -68,9 +69,9 @@ def _route(dialect: str, method: str, path: str) -> Route:
 _remembered_route = lru_cache(maxsize=1024)(_route)
 
 
-def _exact(method: str, path: str) -> Api | None:
+def _exact(method: str, path: str, lengths: tuple[int, ...] = (2,)) -> Api | None:
     steps = path.strip("/").split("/")
-    for length in (3, 2):
+    for length in lengths:
         if len(steps) >= length and (api := _EXACT.get((method, "/".join(steps[-length:])))):
             return api
     return None

@@ -56,6 +56,34 @@ def test_what_no_rule_allows_is_denied_in_a_gateway(
     assert (decision.code if isinstance(decision, Deny) else None) == code
 
 
+EVIL_OUT: dict[str, object] = {"name": "out", "domains": ["evil.example"], "action": "deny"}
+ALL: dict[str, object] = {"name": "all"}
+OTHERS_TOO: dict[str, object] = {"name": "others", "operations": ["chat", "other"]}
+
+
+@pytest.mark.parametrize(
+    ("rules", "domain", "operation", "model", "code"),
+    [
+        ([OTHERS_TOO, EVIL_OUT], "evil.example", "other", None, "rule_denied"),
+        ([OTHERS_TOO, EVIL_OUT], "evil.example", "other", "o3", "rule_denied"),
+        ([OTHERS_TOO, EVIL_OUT], "example.com", "other", None, None),
+        ([OTHERS_TOO, NO_AUDIO], "example.com", "other", "gpt-audio", "rule_denied"),
+        ([OTHERS_TOO, NO_AUDIO], "example.com", "other", "gpt-4o", None),
+        ([OTHERS_TOO, NO_AUDIO], "example.com", "other", None, None),  # files, lists of models: nothing answers
+        # A stored prompt, an assistant or a response that goes on brings a model that is named nowhere.
+        ([ALL, NO_AUDIO], "example.com", "responses", None, "rule_denied"),
+        ([ALL, {**NO_AUDIO, "operations": ["chat"]}], "example.com", "responses", None, None),
+        ([ALL, NO_AUDIO], "example.com", "chat", "gpt-4o", None),
+    ],
+)
+def test_what_a_rule_denies_no_other_path_and_no_missing_name_leads_to(
+    rules: list[dict[str, object]], domain: str, operation: str, model: str | None, code: str | None
+) -> None:
+    for profile in ("gateway", "local"):
+        decision = answer(rules, domain, operation, model, profile)
+        assert (decision.code if isinstance(decision, Deny) else None) == code
+
+
 def test_a_rule_says_whether_what_was_said_is_kept() -> None:
     book = rulebook_from(Policies.model_validate({"rules": [EVERYONE, {**NO_AUDIO, "record": "metadata"}]}), "gateway")
 

@@ -73,6 +73,7 @@ def test_counting_tokens_is_plain_json_and_no_usage() -> None:
 def test_a_batch_is_plain_json_whose_requests_are_all_read() -> None:
     body: Any = {"requests": [{"params": {"messages": [{"role": "user", "content": each}]}} for each in ("a", "b")]}
     assert batches.API.texts(body) == (Text("user", "a"), Text("user", "b"))
+    assert batches.models(body) == ("",)
     assert batches.API.whole({"id": "batch_1"}) == Reply({"id": "batch_1"}, "terminal")
 
 

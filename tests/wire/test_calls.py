@@ -144,6 +144,26 @@ def test_fallbacks_that_the_caller_names_are_models_too(more: dict[str, object],
     assert (call.request_model, call.other_models) == ("gpt-4o", others)
 
 
+def test_every_model_of_a_batch_is_one_that_must_be_allowed() -> None:
+    where = route("anthropic", "POST", "/v1/messages/batches")
+    asked = [{"params": {"model": model}} for model in ("claude-haiku-4-5", "claude-opus-4-5", "claude-haiku-4-5", 7)]
+    call = read(where, json.dumps({"requests": [*asked, {}, 7]}).encode(), strict=True)
+    assert (call.request_model, call.other_models) == ("claude-haiku-4-5", ("claude-opus-4-5", ""))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"model": "gpt-4o", "models": [f"gpt-4o-{i}" for i in range(64)]},
+        {"model": "gpt-4o", "fallbacks": [{"model": f"gpt-4o-{i}"} for i in range(64)]},
+    ],
+)
+def test_more_models_than_can_be_decided_on_in_passing_are_refused(body: dict[str, object]) -> None:
+    with pytest.raises(BodyProblem, match="bad_model"):
+        read(CHAT, json.dumps(body).encode(), strict=True)
+    assert read(CHAT, json.dumps(body).encode(), strict=False).request_model == "gpt-4o"
+
+
 def test_a_list_of_models_alone_names_the_model_first() -> None:
     call = read(CHAT, b'{"models": ["gpt-4o", "gpt-5"]}', strict=True)
     assert (call.request_model, call.other_models) == ("gpt-4o", ("gpt-5",))

@@ -17,4 +17,10 @@ def texts(body: Json) -> tuple[Text, ...]:
     return tuple(text for each in requests for text in request_texts(mapping(each).get("params")))
 
 
-API = Api(operation="other", folder=MessageFolder, whole=whole, texts=texts, streams=lambda _: False)
+def models(body: Json) -> tuple[str, ...]:
+    """Every model that a request of the batch asks for, each once."""
+    asked = (mapping(mapping(each).get("params")).get("model") for each in items(mapping(body).get("requests")))
+    return tuple(dict.fromkeys(name if isinstance(name, str) else "" for name in asked))
+
+
+API = Api(operation="other", folder=MessageFolder, whole=whole, texts=texts, streams=lambda _: False, models=models)
