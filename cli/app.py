@@ -1,5 +1,6 @@
 """`sekisho`: the commands, in groups; how every one of them ends when it cannot do what it was asked."""
 
+import inspect
 import os
 import sys
 from typing import Annotated, Any, Literal
@@ -153,6 +154,21 @@ app.add_typer(db.app, name="db", rich_help_panel=ADMINISTER)
 app.add_typer(seal.app, name="seal", rich_help_panel=ADMINISTER)
 app.add_typer(token.app, name="token", rich_help_panel=ADMINISTER)
 app.add_typer(identity.app, name="identity", rich_help_panel=ADMINISTER)
+
+
+def _unwrap(group: typer.Typer) -> None:
+    """Typer joins the lines of a help text's first paragraph only; the others would end where the code's lines do,
+    whatever the terminal's width."""
+    for command in group.registered_commands:
+        if command.help is None and command.callback is not None and command.callback.__doc__ is not None:
+            paragraphs = inspect.cleandoc(command.callback.__doc__).split("\n\n")
+            command.help = "\n\n".join(each.replace("\n", " ") for each in paragraphs)
+    for inner in group.registered_groups:
+        if inner.typer_instance is not None:
+            _unwrap(inner.typer_instance)
+
+
+_unwrap(app)
 
 
 def main(umask: int) -> None:

@@ -1,5 +1,7 @@
 """One line per exchange: when, which, who, what, how it went, and what was asked."""
 
+from datetime import datetime
+
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
@@ -14,7 +16,7 @@ def exchange_line(record: ShownRecord, *, colour: bool = True) -> Text:
     usage = record.usage
     spent = "-" if usage.source == "none" else f"{_count(usage.input_tokens)}→{_count(usage.output_tokens)}"  # in → out
     line = Text(end="")
-    line.append(f"{record.started_at.astimezone():%H:%M:%S}  ")
+    line.append(f"{when(record.started_at.astimezone(), datetime.now().astimezone())}  ")
     line.append(f"{short_id(record.id)}  ", style="dim" if colour else "")
     line.append(_column(record.person, 20))
     line.append(_column(record.operation, 9))
@@ -25,6 +27,13 @@ def exchange_line(record: ShownRecord, *, colour: bool = True) -> Text:
     line.append(one_line(record.question(), 100))
     line.rstrip()
     return line
+
+
+def when(at: datetime, now: datetime) -> str:
+    """A time as a list shows it: of today its time, of another day that day as well. Both of one zone; one word."""
+    if at.date() == now.date():
+        return f"{at:%H:%M:%S}"
+    return f"{at:%m-%dT%H:%M}" if at.year == now.year else f"{at:%Y-%m-%d}"
 
 
 def short_id(given: str) -> str:

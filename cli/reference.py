@@ -69,10 +69,15 @@ def _section(name: str, command: Any) -> str:
     arguments = [each for each in command.params if each.param_type_name == "argument"]
     options = [each for each in command.params if each.param_type_name == "option" and each.name != "help"]
     usage = " ".join(["sekisho", name, *(each.metavar or each.name.upper() for each in arguments)])
-    lines = [f"### {name}", "", f"`{usage}`", "", command.help or "", "", "| | |", "| --- | --- |"]
+    said = "\n\n".join(_filled(each) for each in (command.help or "").split("\n\n"))
+    lines = [f"### {name}", "", f"`{usage}`", "", said, "", "| | |", "| --- | --- |"]
     lines += [f"| {each.metavar or each.name.upper()} | {each.help} |" for each in arguments]
     lines += [f"| {_names(each)} | {each.help}{_default(each)} |" for each in options]
     return "\n".join([*lines, ""])
+
+
+def _filled(paragraph: str) -> str:
+    return textwrap.fill(paragraph, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def _names(option: Any) -> str:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from cli.app import app
 from cli.reference import DOCS, PAGES, page
@@ -156,3 +157,10 @@ def test_issuers_that_cannot_be_used_exit_2_each_by_its_path(desk: Desk, command
     assert "identity.issuers[2].secret has under 32 bytes" in said.stderr
     assert "hunter2" not in said.output
     assert not desk.data_dir.exists()
+
+
+def test_help_texts_are_broken_by_the_terminal_and_not_by_the_code() -> None:
+    for command in (["tail"], ["db", "check"], ["export"]):
+        said = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "400", "NO_COLOR": "1"}).stdout
+        text = said.partition("╭─")[0]
+        assert [line for line in text.splitlines() if line.strip() and not line.rstrip().endswith((".", "]"))] == []

@@ -4,9 +4,11 @@ import json
 import re
 import signal
 import time
+from datetime import datetime
 
 import pytest
 
+from cli.exchange_line import when
 from storage.sqlite.reading import AuditReader
 from tests.cli.conftest import SEKISHO, Desk
 from tests.cli.records import EVIL, chat, record, refused, store, streamed, with_tools
@@ -264,3 +266,15 @@ def test_whom_a_caller_claims_to_speak_for_is_shown_beside_who_it_is(desk: Desk)
     assert "ann@example.com  (issuer own, subject ann, groups eng, claims to speak for bob" in shown.stdout
     assert "\x1b" not in shown.stdout
     assert "claims to" not in desk.sekisho("show", honest).stdout
+
+
+@pytest.mark.parametrize(
+    ("at", "shown"),
+    [
+        ("2026-11-24T00:00:01+09:00", "00:00:01"),
+        ("2026-11-23T23:59:59+09:00", "11-23T23:59"),
+        ("2025-11-24T09:00:00+09:00", "2025-11-24"),
+    ],
+)
+def test_what_is_not_of_today_says_of_which_day_it_is(at: str, shown: str) -> None:
+    assert when(datetime.fromisoformat(at), datetime.fromisoformat("2026-11-24T12:00:00+09:00")) == shown
