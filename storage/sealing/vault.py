@@ -1,6 +1,7 @@
 """The two ends of sealing: the recorder's, which makes keys and seals, and everybody's, which opens."""
 
 import hashlib
+import logging
 from collections import OrderedDict
 from pathlib import Path
 from typing import Final, Literal
@@ -25,6 +26,8 @@ from storage.sealing.keyring import (
     writing_keys,
 )
 from storage.sealing.master import MasterKeys, SealProblem, master_keys
+
+log = logging.getLogger(__name__)
 
 _DAY: Final = 86_400_000_000  # microseconds
 _AT_HAND: Final = 50_000  # keys; one that was put aside is not fetched again, a new one is made
@@ -112,6 +115,13 @@ class Vault:
                 raise SealProblem(
                     f"{seal_path(data_dir)} is older than the record: key {needed} is not in it. Restore the newest "
                     "copy of it; what was sealed since cannot be read without."
+                )
+            if needed and self._keys.lasting(masters, "index") is None:
+                log.error(
+                    "%s lacks the key of the search index, though content is sealed: it was altered. Restore its "
+                    "newest copy, or search and threads find nothing older. A new key is made; what was recorded before is "
+                    "found by it after `sekisho db rebuild`.",
+                    seal_path(data_dir),
                 )
             self.keyed = KeyedIndex(self._lasting("index"))
             self._keys.commit()

@@ -19,7 +19,7 @@ from storage.removal.pruning import EXPIRE, PRUNE, PRUNED, Pruned, digest_of, re
 from storage.removal.tombstones import ERASE, ERASED, NODE, chain_problem
 from storage.sealing.content import Opener, is_sealed, of_exchange
 from storage.sealing.master import SealProblem
-from storage.sealing.vault import Locked
+from storage.sealing.vault import KeyGone, Locked
 from storage.sqlite.bodies import BodyReader
 from storage.sqlite.breaks import ChainBreak, is_in, read_breaks, without
 from storage.sqlite.shape import body_of
@@ -272,8 +272,13 @@ def _other_content(row: sqlite3.Row, bodies: BodyReader) -> str | None:
         request = body_of(row, "request", bodies)
         raw_is_gone = row["raw"] == "expired"
         reply = b"" if raw_is_gone else body_of(row, "content" if row["content"] else "response", bodies)
+        if row["sealed"] is not None:  # what was derived is in no hash, but under a seal of its own
+            for column in ("request_json", "response"):
+                body_of(row, column, bodies)
+    except KeyGone:
+        return "lost the key of its content, and no tombstone says why: seal.db was altered, or is another"
     except SealProblem as closed:
-        return f"cannot be opened: {closed}"
+        return f"cannot be opened: {str(closed).rstrip('.')}"
     except (ValueError, LookupError) as gone:
         return f"has a body that cannot be read: {gone}"
     if row["response_bytes"] == 0:

@@ -1,5 +1,6 @@
 """The keys: which one wraps which, a wrong one, a missing one, a new one."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from storage.sealing.journal import JournalSealer, sealed_by
 from storage.sealing.keyring import reading_keys, seal_path, writing_keys
 from storage.sealing.master import MasterKey, SealProblem, master_keys, written
 from storage.sealing.rotation import rotate, to_wrap_again
-from storage.sealing.vault import Vault, masters_for_writing
+from storage.sealing.vault import SealedReading, Vault, masters_for_writing
+from storage.sqlite.verifying import verify
 from tests.storage.sealing.conftest import QUESTION, Place, sealed, told
 
 KEY = bytes(range(32))
@@ -259,3 +261,42 @@ def test_an_exchange_whose_time_is_lost_is_sealed_in_every_life(place: Place) ->
         place.write(told(principal=None, started_at=0))
 
     assert len(place.records()) == 2
+
+
+def test_a_key_of_the_index_that_is_gone_is_said_and_rebuilding_mends_it(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    place.write(told())
+    assert not caplog.records
+    connection = sqlite3.connect(seal_path(place.data_dir), isolation_level=None)
+    connection.execute("delete from data_key where kind = 'index'")
+    connection.close()
+    place.write(told())
+
+    assert "lacks the key of the search index" in caplog.text
+    assert "sekisho db rebuild" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("file", "sql", "why"),
+    [
+        (
+            "seal.db",
+            "delete from data_key where kind = 'content'",
+            "record 1 lost the key of its content, and no tombst",
+        ),
+        ("audit.db", "update body set response = (select request from body)", "record 1 cannot be opened: The record"),
+        ("audit.db", "update body set response = x'0091c40161'", "record 1 cannot be opened: The record was altered"),
+    ],
+)
+def test_what_was_sealed_and_is_no_more_what_it_was_is_named(place: Place, file: str, sql: str, why: str) -> None:
+    place.write(told(), told())
+    connection = sqlite3.connect(place.data_dir / file, isolation_level=None)
+    connection.execute(sql)
+    connection.close()
+    audit = place.connection()
+    verdict = verify(audit, opener=SealedReading(place.data_dir, place.seal))
+    audit.close()
+
+    assert (verdict.broken or "").startswith(why)
+    assert not (verdict.broken or "").endswith(".")
