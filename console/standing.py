@@ -43,9 +43,9 @@ def _signed_at(settings: Settings, node: str, seq: int) -> datetime | None:
         return None
     for line in reversed(lines):
         try:
-            head = next(read_heads(line, key), None)
-            if head is not None and head.node == node and head.seq >= seq:
-                return datetime.fromisoformat(head.at).astimezone()
+            for head in read_heads(line, key)[0]:
+                if head.node == node and head.seq >= seq:
+                    return datetime.fromisoformat(head.at).astimezone()
         except ValueError:
             continue
     return None

@@ -119,8 +119,8 @@ class Vault:
             if needed and self._keys.lasting(masters, "index") is None:
                 log.error(
                     "%s lacks the key of the search index, though content is sealed: it was altered. Restore its "
-                    "newest copy, or search and threads find nothing older. A new key is made; what was recorded before is "
-                    "found by it after `sekisho db rebuild`.",
+                    "newest copy, or search and threads find nothing older. A new key is made; what was recorded "
+                    "before is found by it after `sekisho db rebuild`.",
                     seal_path(data_dir),
                 )
             self.keyed = KeyedIndex(self._lasting("index"))
