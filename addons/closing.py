@@ -48,6 +48,7 @@ _MODES: Final = {
     "regular": "forward",
     "diverted": "transparent",
     "tunnelled": "wireguard",
+    "captured": "local",
 }
 """RECORD.md's words for mitmproxy's names of proxy modes, where they differ."""
 

@@ -215,7 +215,7 @@ class Heads:
 
 
 def _proxied(flow: http.HTTPFlow) -> Proxied | None:
-    if flow.client_conn.proxy_mode.type_name not in ("forward", "diverted", "tunnelled"):
+    if flow.client_conn.proxy_mode.type_name not in ("forward", "diverted", "tunnelled", "captured"):
         return None
     return "tunnel" if flow.request.scheme == "https" else "plain"
 

@@ -13,7 +13,7 @@ WARN_DAYS = 30
 
 def needs_authority(settings: Settings) -> bool:
     """Does a listener open connections that are meant for others?"""
-    return any(listener.mode != "reverse" for listener in settings.listen)
+    return bool(settings.capture) or any(listener.mode != "reverse" for listener in settings.listen)
 
 
 def opened_hosts(settings: Settings) -> tuple[str, ...]:

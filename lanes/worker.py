@@ -22,6 +22,7 @@ from lanes.express.lane import Lane
 from lanes.express.limits import Limits
 from lanes.express.tls import verifying
 from lanes.mitm import forward as _forward  # noqa: F401 - registers the mode
+from lanes.mitm import local as _captured  # noqa: F401 - registers the mode
 from lanes.mitm import mode as _checkpoint  # noqa: F401 - registers the mode
 from lanes.mitm import transparent as _diverted  # noqa: F401 - registers the mode
 from lanes.mitm import wireguard as _tunnelled  # noqa: F401 - registers the mode
@@ -76,7 +77,10 @@ async def _serve(settings: Settings, pipeline_from: Callable[[Settings], Pipelin
     this.addons.add(server, next_layer.NextLayer(), tlsconfig.TlsConfig(), lane)
     insist(this.options, settings)
     this.addons.add(*pipeline.addons)
-    this.options.update(mode=[mode_of(listener, settings) for listener in settings.listen])
+    modes = [mode_of(listener, settings) for listener in settings.listen]
+    if settings.capture:
+        modes.append(f"captured:{','.join(settings.capture)}")
+    this.options.update(mode=modes)
     running = asyncio.ensure_future(this.run())
     await _until_listening(server, running)
     _settle_memory()

@@ -297,6 +297,7 @@ class Settings(_Section):
     listen: Annotated[tuple[Listener, ...], BeforeValidator(_listeners)] = Field(
         default="127.0.0.1:8080", validate_default=True, min_length=1
     )
+    capture: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9._/-]{1,200}$")], ...] = ()
     data_dir: Path = Path("data")
     node: str = Field(default_factory=socket.gethostname)
     workers: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = 1
@@ -394,6 +395,8 @@ class Settings(_Section):
             data_dir=self.data_dir,
             sign_in=self.sign_in is not None,
         )
+        if self.capture and self.workers != 1:
+            problems.append("capture is for one worker: a machine has one redirector. Write workers: 1")
         if self.storage.on_failure == "spill" and self.storage.spill_dir is None:
             problems.append(
                 "storage.on_failure is spill, and storage.spill_dir is missing. Name a directory on another disk"

@@ -12,8 +12,7 @@ _UNSENT: Final = 64 << 10
 
 
 class StreamTransport(asyncio.Transport):
-    """`start` tells the protocol that the connection is there. The caller's address is that of its packets outside of
-    the tunnel: the one inside is its own choice."""
+    """`start` tells the protocol that the connection is there."""
 
     def __init__(self, stream: mitmproxy_rs.Stream, protocol: asyncio.BaseProtocol) -> None:
         super().__init__()
@@ -159,7 +158,13 @@ class StreamTransport(asyncio.Transport):
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         if name == "peername":
-            return self._stream.get_extra_info("original_src", None) or self._stream.get_extra_info("peername", default)
-        if name == "sockname":
-            return self._stream.get_extra_info("sockname", default)
-        return default
+            return caller_of(self._stream)
+        return self._stream.get_extra_info("sockname") if name == "sockname" else default
+
+
+def caller_of(stream: mitmproxy_rs.Stream) -> tuple[str, int]:
+    """Where its packets come from: of a tunnel, outside of it, for the address inside is the peer's own choice."""
+    try:
+        return stream.get_extra_info("original_src")
+    except KeyError:
+        return stream.get_extra_info("peername")

@@ -2,12 +2,13 @@
 
 import asyncio
 import socket
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from lanes.mitm.packets import Packets
 from lanes.mitm.stream_transport import StreamTransport
-from lanes.mitm.wireguard import TunnelledInstance, TunnelledMode
+from lanes.mitm.wireguard import TunnelledMode
 
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 
@@ -134,27 +135,25 @@ async def test_an_abort_ends_it_at_once() -> None:
     await asyncio.sleep(0)
 
 
-async def test_a_peers_question_for_a_name_is_put_to_this_machines_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_peers_question_for_a_name_is_put_to_this_machines_resolver() -> None:
     try:
         resolver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         resolver.bind(("127.0.0.153", 53))
     except OSError as cannot:
         resolver.close()
         pytest.skip(f"port 53 cannot be had here: {cannot}")
-    monkeypatch.setattr("mitmproxy_rs.dns.get_system_dns_servers", lambda: ["127.0.0.153"])
 
     def answer() -> None:
         asked, where = resolver.recvfrom(512)
         resolver.sendto(b"answer to " + asked, where)
 
-    instance = TunnelledInstance(TunnelledMode.parse(f"tunnelled:{KEY}@127.0.0.1:51820"), None)
-    instance._looking_up = 0
+    packets = Packets(cast("Any", None), TunnelledMode.parse(f"tunnelled:{KEY}@127.0.0.1:51820"), "127.0.0.153")
     stream: Any = Stream(b"question")
     with resolver:
-        await asyncio.gather(asyncio.to_thread(answer), instance._udp(stream))
+        await asyncio.gather(asyncio.to_thread(answer), packets.udp(stream))
     assert stream.written == b"answer to question"
     assert stream.is_closed
-    assert instance._looking_up == 0
+    assert packets.looking_up == 0
 
 
 def test_a_mode_without_a_key_of_32_bytes_is_refused() -> None:
