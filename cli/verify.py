@@ -14,8 +14,11 @@ from cli.options import Config, settings_at
 from cli.progress import progress
 
 if TYPE_CHECKING:
+    from recording.comparing import Compared
+    from settings.schema import Settings
     from storage.access import AccessVerdict
     from storage.heads import Head
+    from storage.sealing.vault import SealedReading
     from storage.sqlite.verifying import Verdict
 
 _RANGES: Final = 20  # of records that are gone, in one line
@@ -33,12 +36,17 @@ def verify(
             "--key", metavar="BASE64", help="The key that verifies them. Default: keys/heads.pub of data_dir."
         ),
     ] = None,
+    derived: Annotated[
+        bool,
+        typer.Option("--derived", help="Derive everything again from the exact bytes, too, and compare: slower."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
     """Recompute every hash of the record and of access.db, and hold signed heads against them.
 
     Names the first record that was altered, removed, put in another order or cut off. Exits 1 when there is one. Heads
-    and key prove something against whoever can write here only when they come from elsewhere.
+    and key prove something against whoever can write here only when they come from elsewhere. What is derived (the
+    reply as an object, usage, how it ended) is in no hash: --derived makes it again.
     """
     from storage.access import NODE, verify_access
     from storage.sealing.keyring import is_sealed_dir
@@ -61,16 +69,44 @@ def verify(
         with progress("verify", total) as upto:
             number = itertools.count(1)
             verdict = check(database.conn, of_record, seen_one=lambda: upto(next(number)), opener=opener)
+        found = _compared(database.conn, settings, opener) if derived and verdict.broken is None else None
     finally:
         database.close()
     looks = verify_access(data_dir, [(head.seq, head.hash) for head in signed if head.node == NODE])
     if as_json:
-        found = {**asdict(verdict), "access": asdict(looks), "heads_broken": unsigned}
-        typer.echo(json.dumps(found, ensure_ascii=False))
+        whole = {**asdict(verdict), "access": asdict(looks), "heads_broken": unsigned}
+        whole["derived"] = None if found is None else asdict(found)
+        typer.echo(json.dumps(whole, ensure_ascii=False))
     else:
-        typer.echo("\n".join([_said(verdict, len(signed), looks), *(f"BROKEN: {each}." for each in unsigned)]))
-    if verdict.broken is not None or looks.broken is not None or unsigned:
+        lines = [_said(verdict, len(signed), looks), *(f"BROKEN: {each}." for each in unsigned)]
+        if found is not None:
+            lines.append(_said_of_derived(found))
+        typer.echo("\n".join(lines))
+    if verdict.broken is not None or looks.broken is not None or unsigned or (found is not None and found.other):
         raise typer.Exit(1)
+
+
+def _compared(connection: sqlite3.Connection, settings: "Settings", opener: "SealedReading | None") -> "Compared":
+    from recording.comparing import compared
+    from storage.sealing.vault import Locked
+
+    dialects = {name: provider.dialect for name, provider in settings.providers.items() if provider.dialect}
+    last = connection.execute("select coalesce(max(seq), 0) from exchange").fetchone()[0]
+    with progress("derive", last) as upto:
+        return compared(connection, dialects, opener or Locked(), upto)
+
+
+def _said_of_derived(found: "Compared") -> str:
+    lines = [
+        f"BROKEN: of record {seq}, {', '.join(names)} is not what its exact bytes say." for seq, names in found.other
+    ]
+    if found.other:
+        lines.append("`sekisho db rebuild` derives it again.")
+    lines.append(f"What is derived of {found.same} records is what their exact bytes say.")
+    if found.left_out:
+        why = "their bytes are not kept, they came over a WebSocket, or another version read them"
+        lines.append(f"Of {found.left_out} it cannot be said: {why}.")
+    return "\n".join(lines)
 
 
 def _heads(data_dir: Path, given: Path | None, usual: Path, key: str | None) -> tuple[list["Head"], list[str]]:

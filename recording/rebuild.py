@@ -60,24 +60,29 @@ def _again(
         found.unreadable += 1
         log.error("Exchange %s stays as it is: %s.", kept.seen.id, kept.unreadable)
         return None
-    dialect = dialects.get(kept.seen.provider, "openai")
     if kept.raw is not None:
         found.whole += 1
-        journaled = _journaled(kept, dialect)
-        record = understand(journaled, prices)
-        if record.derived.request_model is None and kept.request_model is not None and journaled.intent is not None:
-            # What the gate understood counts where the body says nothing.
-            journaled.intent = msgspec.structs.replace(journaled.intent, request_model=kept.request_model)
-            record = understand(journaled, prices)
-        record = replace(record, seen=kept.seen, raw=kept.raw)
+        record = whole_again(kept, dialects, prices)
     elif kept.request is None and kept.response is None:
         return None  # nothing that was said is kept: nothing may lead to it either
     else:
         found.indexed += 1
-        record = _of_objects(kept, dialect, prices)
+        record = _of_objects(kept, dialects.get(kept.seen.provider, "openai"), prices)
     return DerivedAgain(
         kept.seq, threads.linked(record, known=kept.thread_id), whole=kept.raw is not None, sealed=kept.sealed
     )
+
+
+def whole_again(kept: KeptExchange, dialects: Mapping[str, str], prices: Prices) -> Record:
+    """What the exact bytes say; they must be kept. Threads and tools are not looked at."""
+    assert kept.raw is not None
+    journaled = _journaled(kept, dialects.get(kept.seen.provider, "openai"))
+    record = understand(journaled, prices)
+    if record.derived.request_model is None and kept.request_model is not None and journaled.intent is not None:
+        # What the gate understood counts where the body says nothing.
+        journaled.intent = msgspec.structs.replace(journaled.intent, request_model=kept.request_model)
+        record = understand(journaled, prices)
+    return replace(record, seen=kept.seen, raw=kept.raw)
 
 
 def _journaled(kept: KeptExchange, dialect: str) -> Journaled:

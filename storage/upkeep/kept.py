@@ -12,6 +12,7 @@ from storage.sealing.content import Opener, of_exchange
 from storage.sealing.master import SealProblem
 from storage.sqlite.bodies import BodyReader
 from storage.sqlite.shape import body_of
+from storage.sqlite.shape import unreadable as unreadable_record
 from storage.sqlite.verifying import seen_of
 
 _ROWS = (
@@ -42,7 +43,11 @@ class KeptExchange:
 def kept_exchanges(
     connection: sqlite3.Connection, after: int, upto: int, limit: int, opener: Opener
 ) -> list[KeptExchange]:
-    """The exchanges after one seq and up to another, at most so many, oldest first."""
+    """The exchanges after one seq and up to another, at most so many, oldest first.
+
+    Raises:
+        StoreProblem: one was altered, and is no record any more.
+    """
     bodies, packer = BodyReader(connection, opener), Packer()
     cursor = connection.cursor()
     cursor.row_factory = sqlite3.Row
@@ -51,7 +56,11 @@ def kept_exchanges(
 
 def _kept(row: sqlite3.Row, bodies: BodyReader, packer: Packer) -> KeptExchange:
     raw, request, response, unreadable = None, None, None, None
-    seen, sealed = seen_of(row), row["sealed"] is not None
+    sealed = row["sealed"] is not None
+    try:
+        seen = seen_of(row)
+    except (ValueError, TypeError) as altered:
+        raise unreadable_record(row["seq"], altered) from altered
     try:
         if sealed:
             path, query, user_agent = open_columns(dict(row), bodies.opener).values()

@@ -264,3 +264,14 @@ def test_what_erasing_and_search_would_miss_is_said(desk: Desk, sql: str, said: 
         assert "Stop Sekisho and run `sekisho db rebuild`." in found.stdout
         desk.sekisho("db", "rebuild")
         assert desk.sekisho("db", "check").exit_code == 0
+
+
+def test_a_record_that_is_none_any_more_stops_a_rebuild_with_a_sentence(desk: Desk) -> None:
+    desk.store(chat("質問", "答え"))
+    connection = sqlite3.connect(audit_path(desk.data_dir), isolation_level=None)
+    connection.execute("update exchange set groups = 'x'")
+    connection.close()
+    said = desk.sekisho("db", "rebuild")
+
+    assert (said.exit_code, said.exception.__class__) == (1, SystemExit)
+    assert "Record 1 cannot be read" in said.stderr
