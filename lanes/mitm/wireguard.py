@@ -4,7 +4,9 @@ own. Whoever holds the key of that tunnel is that person; what comes out of it i
 import asyncio
 import base64
 import binascii
+import logging
 from pathlib import Path
+from typing import Final
 
 import mitmproxy_rs
 from mitmproxy import ctx
@@ -14,6 +16,30 @@ from mitmproxy.proxy.context import Context
 from identities.wireguard_key import private_key
 from lanes.mitm.packets import Packets, system_resolver
 from lanes.mitm.roads import Roads
+
+_STACK: Final = "mitmproxy.packet_sources.wireguard"
+"""The logger of mitmproxy's stack: it writes a line for each packet that it cannot use, and anybody may send those."""
+
+
+class Seldom(logging.Filter):
+    """Lets one line pass in ten seconds; the next says how many there were between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._until = 0.0
+        self._left_out = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.created < self._until:
+            self._left_out += 1
+            return False
+        if self._left_out:
+            record.msg, record.args = f"{record.getMessage()} ({self._left_out} more lines of this kind before)", ()
+        self._until, self._left_out = record.created + 10.0, 0
+        return True
+
+
+_seldom: Final = Seldom()
 
 
 class TunnelledMode(mode_specs.ProxyMode):
@@ -43,6 +69,7 @@ class TunnelledInstance(mode_servers.AsyncioServerInstance[TunnelledMode]):
     ) -> list[mitmproxy_rs.wireguard.WireGuardServer]:
         """Raises OSError where the address cannot be had, UnusableKey, and as Roads."""
         roads = Roads(self.mode, self.manager)
+        logging.getLogger(_STACK).addFilter(_seldom)  # once: the same one again changes nothing
         packets = Packets(roads, self.mode, system_resolver())
         key = await asyncio.to_thread(private_key, Path(ctx.options.confdir).parent)
         server = await mitmproxy_rs.wireguard.start_wireguard_server(

@@ -1,6 +1,7 @@
 """A stream of the user-space network stack, read and written as any transport is."""
 
 import asyncio
+import logging
 import socket
 from typing import Any, cast
 
@@ -8,7 +9,7 @@ import pytest
 
 from lanes.mitm.packets import Packets
 from lanes.mitm.stream_transport import StreamTransport
-from lanes.mitm.wireguard import TunnelledMode
+from lanes.mitm.wireguard import Seldom, TunnelledMode
 
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 
@@ -154,6 +155,17 @@ async def test_a_peers_question_for_a_name_is_put_to_this_machines_resolver() ->
     assert stream.written == b"answer to question"
     assert stream.is_closed
     assert packets.looking_up == 0
+
+
+def test_packets_that_anybody_may_send_do_not_fill_the_log() -> None:
+    seldom = Seldom()
+    lines = [
+        logging.makeLogRecord({"msg": "Received %s", "args": ("junk",), "created": at}) for at in (1, 2, 5, 12, 13)
+    ]
+    assert [seldom.filter(line) for line in lines] == [True, False, False, True, False]
+    assert [lines[0].getMessage(), lines[3].getMessage()] == [
+        "Received junk", "Received junk (2 more lines of this kind before)",
+    ]  # fmt: skip
 
 
 def test_a_mode_without_a_key_of_32_bytes_is_refused() -> None:
