@@ -4,7 +4,7 @@ import math
 import re
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import batched, islice
@@ -96,7 +96,8 @@ class AuditReader:
         up to a seq when one is given. Holds no transaction open."""
         before = None if upto is None else upto + 1
         for row in self._found(query, newest_first=False, page=_PAGE, before=before, after=after):
-            yield row["seq"], record_json(row, self._bodies)
+            if (line := self._line(row)) is not None:
+                yield row["seq"], line
 
     def count(self) -> int:
         found = self._connection.execute("select count(*) from exchange").fetchone()
@@ -107,7 +108,7 @@ class AuditReader:
 
     def latest(self, limit: int) -> list[bytes]:
         """The newest records, oldest of them first."""
-        return [record_json(row, self._bodies) for row in reversed(self._rows("order by e.seq desc limit ?", limit))]
+        return self._lines(reversed(self._rows("order by e.seq desc limit ?", limit)))
 
     def find(self, given: str) -> list[bytes]:
         """The record of this exchange, or those of this thread, in order. An id may be cut short where it is clear.
@@ -125,12 +126,12 @@ class AuditReader:
             rows = self._rows("where e.thread_id >= ? and e.thread_id < ? order by e.seq", wanted, wanted + "g")
             if len({row["thread_id"] for row in rows}) > 1:
                 raise StoreProblem(f"{given!r} fits several threads. Give more of the id.")
-        return [record_json(row, self._bodies) for row in rows]
+        return self._lines(rows)
 
     def search(self, query: Query, limit: int = 50, before_seq: int | None = None) -> list[bytes]:
         """The newest records that the query finds, newest first. The next page: `before_seq` is the last one's seq."""
         found = self._found(query, newest_first=True, page=min(limit, _PAGE), before=before_seq)
-        return [record_json(row, self._bodies) for row in islice(found, limit)]
+        return self._lines(islice(found, limit))
 
     def listed(
         self,
@@ -293,7 +294,10 @@ class AuditReader:
         if not literals:
             return True
         kept = ("request_json" if row["request_json"] else "request", "response")
-        found = stand_in((body_of(row, each, self._bodies) for each in kept if row[each] is not None), literals)
+        try:
+            found = stand_in((body_of(row, each, self._bodies) for each in kept if row[each] is not None), literals)
+        except (ValueError, LookupError):
+            return True  # not left out in silence: what cannot be read is said where it is to be shown
         return found.issuperset(selection.literals) and found.isdisjoint(selection.without)
 
     def raw(self, id_hex: str, which: str) -> RawBody:
@@ -328,6 +332,19 @@ class AuditReader:
             state=row["raw"],
             arrivals=arrivals,
         )
+
+    def _lines(self, rows: Iterable[sqlite3.Row]) -> list[bytes]:
+        return [line for row in rows if (line := self._line(row)) is not None]
+
+    def _line(self, row: sqlite3.Row) -> bytes | None:
+        """The record of this row. What was erased since it was read is shown as it stands now; None: it was let go."""
+        try:
+            return record_json(row, self._bodies)
+        except StoreProblem:
+            now = self._rows("where e.seq = ?", row["seq"])
+            if now and tuple(now[0]) == tuple(row):
+                raise
+            return record_json(now[0], self._bodies) if now else None
 
     def _rows(self, tail: str, *values: object) -> list[sqlite3.Row]:
         return self._asked(f"select {COLUMNS} {FROM} {tail}", *values)

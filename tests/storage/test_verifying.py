@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from exchange.record import Record, Seen
 from storage.heads import Head, HeadSigner, public_key, read_heads
+from storage.query.parsing import parse
 from storage.sqlite.breaks import ChainBreak, write_break
 from storage.sqlite.driver import StoreProblem, audit_path
 from storage.sqlite.reading import AuditReader
@@ -99,6 +101,8 @@ def test_pieces_that_lead_nowhere_or_round_are_named_and_nothing_else_breaks(
     reader = AuditReader(tmp_path)
     with pytest.raises(StoreProblem, match=r"^Record 3 cannot be read: .*`sekisho verify`"):
         list(reader.export(after=2))
+    with pytest.raises(StoreProblem, match=r"^Record 3 cannot be read: "):
+        reader.search(parse('-exact:"zzz"', datetime.now(tz=UTC)))
     with pytest.raises(StoreProblem, match=r"^Record 3 cannot be read: "):
         reader.raw(audit.execute("select id from exchange where seq = 3").fetchone()[0], "request")
     assert len(list(reader.export(after=3))) == 3

@@ -354,3 +354,20 @@ def test_a_piece_that_cannot_be_read_does_not_keep_a_person_on_record(
     assert [word for word in WORDS for form in forms(word) if form in after] == []
     assert verdict(tmp_path).erased == 1
     writer.connection.execute("insert into search (search, rank) values ('integrity-check', 0)")
+
+
+def test_an_export_that_is_under_way_shows_nothing_that_was_erased_or_let_go_meanwhile(
+    tmp_path: Path, writer: AuditWriter
+) -> None:
+    writer.store([by(BOB, chat("trains", "走る")), *(chat(f"{SECRET} {i}", SECRET * 3) for i in range(3))], [])
+    reader = AuditReader(tmp_path)
+    under_way = reader.export()
+    assert [next(under_way)[0], next(under_way)[0]] == [1, 2]
+    erase(writer, ("own", "ann"))
+    writer.connection.execute("pragma foreign_keys=off")
+    for table in ("erased", "body", "exchange"):
+        writer.connection.execute(f"delete from {table} where seq = 4")
+    rest = [json.loads(line) for _, line in under_way]
+    reader.close()
+
+    assert [(each["seq"], each["request"], each["raw"]) for each in rest] == [(3, None, "expired")]
