@@ -20,6 +20,7 @@ from console.access_page import AccessPage
 from console.entrance import Entrance
 from console.exchange import NotFound, OneExchange
 from console.exchanges import Exchanges
+from console.exporting import Export
 from console.guard import COOKIE, Guard, session_cookie, set_cookie, way_of
 from console.house import THEMES, House, session_of, templates
 from console.looking import Looking, ReasonMissing
@@ -69,6 +70,7 @@ def console_app(
         Page("/exchanges", exchanges.page, "records"),
         Page("/exchanges/complete", exchanges.complete, "records"),
         Page("/exchanges/live", exchanges.live, "records"),
+        Page("/exchanges/export", Export(house).file, "content"),
         Page("/exchanges/{id}", one.page, "records"),
         Page("/exchanges/{id}/record.json", one.json, "content"),
         Page("/exchanges/{id}/new", one.difference, "content"),

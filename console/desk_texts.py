@@ -49,4 +49,6 @@ JAPANESE: Final = {
     "There is nothing to be kept: write a search first.": "保存する検索がありません。先に検索してください。",
     "No more searches fit into this browser. Remove one first.": "これ以上このブラウザーに保存できません。先にどれかを削除してください。",
     "Orders cannot be used": "指示を扱えません",
+    "Export as JSON lines": "JSON Lines で書き出す", "Not exported": "書き出せません",
+    "Erased": "消去済み", "What was said was erased.": "内容は消去されました。",
 }  # fmt: skip

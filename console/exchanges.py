@@ -152,7 +152,7 @@ def _facet_links(found: Facets, asked: str, query: Query) -> list[dict[str, Any]
     shown = []
     for field, values in found.values.items():
         offered = values[:_VALUES]
-        if len(values) < 2 and not any(each == field for each, _ in chosen):
+        if not values or (len(values) < 2 and not any(each == field for each, _ in chosen)):
             continue
         links = []
         for value, count in offered:

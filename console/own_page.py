@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -61,7 +61,9 @@ class OwnPage:
         for group in groups:
             total.add(group)
             models[group.model or "–"].add(group)
-        looks = list(_looks(read_access(self._house.settings.data_dir, _LOOKS), places[::-1], actor_of(session)))
+        newest = list(read_access(self._house.settings.data_dir, _LOOKS))
+        looks = list(_looks(newest, places[::-1], actor_of(session)))
+        mine = [look for look in newest if look.actor == actor_of(session)] if session.role != "self" else []
         return self._house.page(
             request,
             "own.html",
@@ -72,10 +74,11 @@ class OwnPage:
             since=datetime.fromtimestamp(begun / 1e6).astimezone() if begun else None,
             looks=looks[::-1][:_SHOWN],
             looked_at=_LOOKS,
+            mine=[(look, datetime.fromisoformat(look.at).astimezone()) for look in mine[::-1][:_SHOWN]],
         )
 
 
-def _looks(looks: Iterator[Access], places: Sequence[tuple[int, int]], me: str) -> Iterator[Look]:
+def _looks(looks: Iterable[Access], places: Sequence[tuple[int, int]], me: str) -> Iterator[Look]:
     """Those of others that showed any of these (seq, begun at in microseconds), oldest first."""
     seqs = [seq for seq, _ in places]
     for look in looks:

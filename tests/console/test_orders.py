@@ -77,7 +77,9 @@ def test_an_erasure_is_asked_for_with_a_reason_and_is_done_by_the_recorder(held_
 
     carry_out(held_room)
     assert "1 exchanges" in re.sub(r"\s+", " ", held_room.get("/orders/table").text)
-    assert "秘密鑰匙" not in held_room.get("/exchanges").text
+    listed = held_room.get("/exchanges").text
+    assert "秘密鑰匙" not in listed
+    assert "Erased" in listed
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ WHO_MAY = {
     "GET /exchanges": EVERYBODY,
     "GET /exchanges/complete": EVERYBODY,
     "GET /exchanges/live": EVERYBODY,
+    "GET /exchanges/export": "self auditor admin",
     "GET /exchanges/{id}": EVERYBODY,
     "GET /exchanges/{id}/record.json": "self auditor admin",
     "GET /exchanges/{id}/new": "self auditor admin",
@@ -254,6 +255,16 @@ async def test_words_are_looked_for_with_a_reason_and_that_is_written_down_thoug
 async def test_people_look_at_their_own_without_a_reason_and_that_is_written_down_too(house: House) -> None:
     assert "関所" in (await house.as_("self").get(f"/exchanges/{house.anns}")).text
     assert next(iter(read_access(house.data_dir, 1))).actor == "ann@example.com (console)"
+
+
+async def test_whoever_looks_by_their_role_sees_their_own_looks_and_nobody_elses(house: House) -> None:
+    write_access(house.data_dir, action="show", asked={"id": "0" * 32}, exchanges="1", reason="case 77", who="x (cli)")
+    auditor = house.as_("auditor", SAM, reason="case 42")
+    await auditor.get(f"/exchanges/{house.zeldas}")
+    page = (await auditor.get("/me")).text
+    assert "What I looked at" in page
+    assert "case 42" in page
+    assert "case 77" not in page
 
 
 async def test_people_are_told_what_is_recorded_about_them_and_who_looked(house: House) -> None:

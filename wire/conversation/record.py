@@ -78,6 +78,7 @@ class ShownRecord(msgspec.Struct, frozen=True):
     response: Any = None
     request_bytes: int = 0
     response_bytes: int = 0
+    erased_at: str | None = None
     findings: list[Any] = []
     changed: list[str] = []
 
