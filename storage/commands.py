@@ -50,6 +50,7 @@ class NotOpen(Exception):  # noqa: N818 - said to a person
     """It waits for nobody's approval any more."""
 
 
+_LAST: Final = 253_402_300_799_999_999  # microseconds since 1970: the end of the year 9999
 _COLUMNS: Final = (
     "uid, actor, reason, asked_at, kind, arguments, state, plan, doing, done, total, outcome, "
     "approver, approved_at, ended_at"
@@ -237,6 +238,8 @@ def _command(row: tuple[Any, ...]) -> Command:
     read = {"arguments": arguments, "plan": plan, "outcome": outcome}
     known = {name: _object(text) for name, text in read.items()}
     damaged = [name for name, text in read.items() if text is not None and known[name] is None]
+    if not 0 <= asked_at <= _LAST:
+        asked_at, damaged = 0, [*damaged, "time"]
     return Command(
         order=Order(uid, actor, reason, asked_at, approver),
         kind=kind,
