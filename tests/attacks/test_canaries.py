@@ -1,4 +1,4 @@
-"""Canaries: when mitmproxy moves something that lanes/mitm/hardening.py relies on, one of these fails."""
+"""Canaries: when mitmproxy moves something that lanes/mitm/hardening relies on, one of these fails."""
 
 import inspect
 from typing import Any
