@@ -2,13 +2,13 @@
 
 import socket
 import sys
-import time
 from collections.abc import Callable
 from typing import Final
 
 import uvicorn
 
 from console.app import console_app
+from console.inviting import Invitations
 from console.sessions import Sessions
 from console.store import sqlite_store
 from settings.certificates import tls_problem
@@ -19,7 +19,6 @@ from signin.relying_party import sign_in_from
 from storage.access import actor
 
 _BACKLOG: Final = 128
-_INVITE_EVERY: Final = 20.0  # seconds; whoever has no session cannot fill a terminal
 
 
 class CannotListen(Exception):  # noqa: N818 - said to a person
@@ -46,14 +45,7 @@ def run(
         raise ValueError(f"console.tls cannot be used: {why}")
     local = _on_this_machine(address)
     here = f"{'https' if tls else 'http'}://{local}"
-    last = 0.0
-
-    def invite() -> None:
-        nonlocal last
-        if local is not None and (time.monotonic() - last >= _INVITE_EVERY or not last):
-            last = time.monotonic()
-            tell(f"  open:  {here}/enter?key={sessions.one_time_key()}   (once, within 15 minutes)")
-
+    invite = Invitations(sessions, here if local is not None else None, tell).invite
     listening = _listen(address.host, address.port)
     server: uvicorn.Server | None = None
     app = console_app(

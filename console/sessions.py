@@ -60,6 +60,11 @@ class Sessions:
                 del self._keys[old]
         return key
 
+    def expects(self, key: str) -> bool:
+        """Does this key still begin a session?"""
+        with self._lock:
+            return self._keys.get(key, -1.0) >= self._clock()
+
     def enter(self, key: str, who: str) -> str | None:
         """The id of a new session, of whoever may do everything on this machine; None when this is no key, or one that
         was used or is too old."""
