@@ -32,12 +32,17 @@ _HOUSE: Final = (*_HOUSE_BESIDE_UI, "/chat")
 _SAFE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 _OUR_COOKIES: Final = (b"__host-sekisho", b"sekisho")
 
-_UI_PATHS: Final[Mapping[FrontKind, re.Pattern[str]]] = {
+_UI_PAGES: Final[Mapping[FrontKind, tuple[re.Pattern[str], re.Pattern[str]]]] = {
     # Its server fetches what `x-base-url` names, and rewrites paths to other hosts: only what its pages need passes.
-    "nextchat": re.compile(
-        r"/|/_next/.*|/api/config|/[A-Za-z0-9._-]+\.(js|json|png|ico|svg|txt|webmanifest|css|woff2?)"
+    # Next.js fetches what an image's `url` names from itself, past these paths: its own files only.
+    "nextchat": (
+        re.compile(
+            r"/|/_next/(static|data)/.*|/api/config|/[A-Za-z0-9._-]+\.(js|json|png|ico|svg|txt|webmanifest|css|woff2?)"
+        ),
+        re.compile(r"/_next/image\?url=%2F_next%2Fstatic(%2F[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+&w=[0-9]+&q=[0-9]+"),
     ),
 }
+"""By kind: the paths that pass with whatever query, and the targets that pass to the letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +154,8 @@ def _place(front: Front, method: str, target: str) -> tuple[Place, str, str | No
         return "house", target, None if any(_is_under(path, one) for one in ours) else "bad_path"
     if front.upstream is None:
         return "house", target, None
-    allowed = _UI_PATHS.get(front.kind)
-    if allowed is not None and allowed.fullmatch(meant) is None:
+    pages = _UI_PAGES.get(front.kind)
+    if pages is not None and pages[0].fullmatch(meant) is None and pages[1].fullmatch(target) is None:
         return "ui", target, "path_not_allowed"
     return "ui", target, None
 

@@ -87,7 +87,7 @@ def fronts_app(settings: Settings, sign_in: SignIn, ready: Callable[[], None]) -
             Route("/chat/history/{id}", chat.earlier),
             Mount("/_sekisho/static", StaticFiles(directory=_STATIC)),
         ],
-        middleware=[Middleware(Guard, fronts=settings.fronts, sessions=sessions, refused=said.refused)],
+        middleware=[Middleware(Guard, fronts=settings.fronts, sessions=sessions, refused=said.refused, over=said.over)],
         exception_handlers=said.handlers(),
         lifespan=running,
     )
@@ -102,6 +102,11 @@ class _Said:
     def refused(self, request: Request, status: int, said: str) -> Response:
         """What the guard answers in place of a page."""
         return self._house.message(request, status, "Not here", translated(language_of(request))(said))
+
+    def over(self, request: Request) -> Response:
+        """What a form is answered whose person's session has ended since they opened the page."""
+        said = translated(language_of(request))("Your session is over, and nothing was done.")
+        return self._house.message(request, 401, "Sign in to go on", said, again="Sign in again")
 
     def handlers(self) -> Any:
         """For each problem, the page that says it."""

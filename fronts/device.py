@@ -33,6 +33,7 @@ class Devices:
     def __init__(self, house: House, tokens: Tokens) -> None:
         self._house = house
         self._tokens = tokens
+        self._days = min(_DAYS, tokens.most_days)
 
     async def code(self, request: Request) -> Response:
         """POST /_sekisho/device/code (§3.1): client_id, and name, for people."""
@@ -66,7 +67,7 @@ class Devices:
         told, email, name = self._house.book.ask_device(device, _INTERVAL)
         if told != "taken":
             return JSONResponse({"error": told}, 400)
-        made = self._tokens.make(email, name, min(_DAYS, self._tokens.most_days), Scope())
+        made = self._tokens.make(email, name, self._days, Scope())
         return JSONResponse(
             {
                 "access_token": made.token,
@@ -83,7 +84,12 @@ class Devices:
         device = self._house.book.device(code) if code else None
         waits = device is not None and device.state == "waiting"
         return self._house.page(
-            request, "device.html", code=code.upper()[:9], device=device if waits else None, answer=None
+            request,
+            "device.html",
+            code=code.upper()[:9],
+            device=device if waits else None,
+            days=self._days,
+            answer=None,
         )
 
     async def answer(self, request: Request) -> Response:
@@ -97,4 +103,4 @@ class Devices:
         if done:
             said = "Done. You can go back to your terminal." if approved else "The terminal gets nothing."
         t = translated(language_of(request))
-        return self._house.page(request, "device.html", code="", device=None, answer=t(said))
+        return self._house.page(request, "device.html", code="", device=None, days=self._days, answer=t(said))

@@ -56,15 +56,19 @@ _ALWAYS: Final = {
 type Refused = Callable[[Request, int, str], Response]
 """A page that says why not: request, status, sentence (a key of the texts)."""
 
+type Over = Callable[[Request], Response]
+"""A page for whoever sent a form when their session was over."""
+
 
 class Guard:
     """An ASGI layer around all routes."""
 
-    def __init__(self, app: ASGIApp, fronts: Sequence[Front], sessions: Verifier, refused: Refused) -> None:
+    def __init__(self, app: ASGIApp, fronts: Sequence[Front], sessions: Verifier, refused: Refused, over: Over) -> None:
         self._app = app
         self._fronts = {front.host: front for front in fronts}
         self._sessions = sessions
         self._refused = refused
+        self._over = over
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -91,6 +95,7 @@ class Guard:
         if front is None:
             return self._refused(request, 421, "This host is not one of the fronts.")
         request.state.front = front
+        request.scope["scheme"] = front.origin.partition(":")[0]  # as browsers came: redirects name it
         if path.startswith(_STATIC):
             return None
         if path not in _OF_PROGRAMS:
@@ -102,7 +107,7 @@ class Guard:
             return self._refused(request, 403, "That form is not one of this page. Load the page anew and try again.")
         if path in OPEN or request.state.visitor is not None:
             return None
-        return _sign_in_first(request)
+        return self._sign_in_first(request)
 
     async def _visitor(self, request: Request, front: Front) -> Visitor | None:
         cookie = cookie_value(request.headers.get("cookie", ""), cookie_name(front.origin).decode())
@@ -118,17 +123,17 @@ class Guard:
         number = text(take_apart(raw).claims, "jti") or ""
         return Visitor(found.principal, number, sha256(b"form " + raw).hexdigest())
 
+    def _sign_in_first(self, request: Request) -> Response:
+        mode = request.headers.get("sec-fetch-mode")
+        if mode == "navigate" if mode is not None else "text/html" in request.headers.get("accept", ""):
+            if request.method != "GET":
+                return self._over(request)
+            query = f"?{request.url.query}" if request.url.query else ""
+            return RedirectResponse(f"/_sekisho/login?to={quote(request.url.path + query, safe='')}", 303)
+        status, fields, body = refusal_body("openai", "missing_identity", "")
+        return Response(body, status, fields)
+
 
 def _is_of_a_script(request: Request) -> bool:
     mode, dest = request.headers.get("sec-fetch-mode"), request.headers.get("sec-fetch-dest")
     return mode not in (None, "navigate") or dest not in (None, "document")
-
-
-def _sign_in_first(request: Request) -> Response:
-    mode = request.headers.get("sec-fetch-mode")
-    navigates = mode == "navigate" if mode is not None else "text/html" in request.headers.get("accept", "")
-    if request.method == "GET" and navigates:
-        query = f"?{request.url.query}" if request.url.query else ""
-        return RedirectResponse(f"/_sekisho/login?to={quote(request.url.path + query, safe='')}", 303)
-    status, fields, body = refusal_body("openai", "missing_identity", "")
-    return Response(body, status, fields)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from settings.schema import Settings
 from storage.access import ranges, write_access
+from storage.problem import NoSuchId
 from storage.query.terms import After, Is, Query, Term
 from storage.sqlite.reading import AuditReader
 from storage.sqlite.summary import Dimension, Steps
@@ -77,7 +78,10 @@ class Mine:
     def one(self, email: str, given: str) -> list[Record]:
         """This exchange, or this thread, with what was said; empty where it is nobody's, or another's."""
         with self._record() as record:
-            found = _only(email, record.find(given))
+            try:
+                found = _only(email, record.find(given))
+            except NoSuchId:
+                return []  # also where the id of another's exchange begins like it: that is not told
         self._looked(email, "show", found, id=given)
         return found
 

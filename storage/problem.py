@@ -7,3 +7,7 @@ class StoreProblem(Exception):  # noqa: N818 - said to a person, with the remedy
 
 class AlteredRow(ValueError):  # noqa: N818 - says what was found
     """A row of the record that this code never wrote so; the message names it."""
+
+
+class NoSuchId(StoreProblem):
+    """What was given is no id, or not enough of one."""

@@ -15,6 +15,7 @@ import msgspec
 
 from settings.sealing import Seal
 from storage.packing import Packer
+from storage.problem import NoSuchId
 from storage.query.terms import Exact, Is, Phrase, Query, Term, Word
 from storage.removal.holds import Hold, Holds
 from storage.sealing.content import of_exchange
@@ -114,18 +115,18 @@ class AuditReader:
         """The record of this exchange, or those of this thread, in order. An id may be cut short where it is clear.
 
         Raises:
-            StoreProblem: it is no id, or fits several exchanges or threads.
+            NoSuchId: it is no id, or fits several exchanges or threads.
         """
         wanted = given.replace("-", "").lower()
         if not re.fullmatch(r"[0-9a-f]{4,32}", wanted):
-            raise StoreProblem(f"{given!r} is no id. Copy one from `sekisho tail`; the first characters will do.")
+            raise NoSuchId(f"{given!r} is no id. Copy one from `sekisho tail`; the first characters will do.")
         rows = self._rows("where e.id >= ? and e.id < ? order by e.seq limit 3", wanted, wanted + "g")
         if len(rows) > 1:
-            raise StoreProblem(f"{given!r} fits several exchanges. Give more of the id.")
+            raise NoSuchId(f"{given!r} fits several exchanges. Give more of the id.")
         if not rows:
             rows = self._rows("where e.thread_id >= ? and e.thread_id < ? order by e.seq", wanted, wanted + "g")
             if len({row["thread_id"] for row in rows}) > 1:
-                raise StoreProblem(f"{given!r} fits several threads. Give more of the id.")
+                raise NoSuchId(f"{given!r} fits several threads. Give more of the id.")
         return self._lines(rows)
 
     def search(self, query: Query, limit: int = 50, before_seq: int | None = None) -> list[bytes]:

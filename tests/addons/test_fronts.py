@@ -163,6 +163,9 @@ async def test_a_page_of_the_ui_is_asked_for_by_the_name_that_the_browser_sent_a
     assert here.intents() == []  # a page is no exchange
 
 
+_FILES = "%2F_next%2Fstatic"
+_IMAGE = "/_next/image?url={}&w=64&q=75"
+
 _REFUSED: list[tuple[str, str, str, str | None, dict[str, str], int, str | None]] = [
     # why, method, target, cookie, fields, status, code (None: a page)
     ("nobody, an API call", "POST", API, None, SAME, 401, "missing_identity"),
@@ -185,6 +188,10 @@ _REFUSED: list[tuple[str, str, str, str | None, dict[str, str], int, str | None]
     ("another provider of NextChat", "POST", "/api/anthropic/v1/messages", "GOOD", SAME, 403, "path_not_allowed"),
     ("a rewrite of NextChat", "GET", "/google-fonts/css2?a=b", "GOOD", {}, 403, "path_not_allowed"),
     ("another rewrite of NextChat", "POST", "/sharegpt", "GOOD", SAME, 403, "path_not_allowed"),
+    ("its images, of a relay", "GET", _IMAGE.format("%2Fapi%2Fproxy"), "GOOD", {}, 403, "path_not_allowed"),
+    ("images out of its files", "GET", _IMAGE.format(_FILES + "%2F..%2F..%2Fapi"), "GOOD", {}, 403, "path_not_allowed"),
+    ("images of another host", "GET", _IMAGE.format("http://127.0.0.1:1/"), "GOOD", {}, 403, "path_not_allowed"),
+    ("images, named twice", "GET", _IMAGE.format(_FILES + "%2Fa.png") + "&url=x", "GOOD", {}, 403, "path_not_allowed"),
     ("a service worker of the UI", "GET", "/serviceWorker.js", "GOOD", WORKER, 403, "path_not_allowed"),
     ("our chat beside a UI", "GET", "/chat/history", "GOOD", SAME, 403, "path_not_allowed"),
     ("the API's path, written otherwise", "POST", "/api/%6fpenai/v1/chat/completions", "GOOD", SAME, 400, "bad_path"),
@@ -233,6 +240,17 @@ async def test_whatever_may_not_pass_is_refused_and_neither_ui_nor_provider_hear
     recorded = [(intent.code, intent.mode) for intent in here.intents()]
     on_the_api = [row[6] for row in _REFUSED if row[2].startswith("/api/openai")]
     assert recorded == [(code, "front") for code in on_the_api]
+
+
+@pytest.mark.parametrize(
+    "target", ["/", "/?_rsc=1", "/_next/static/a.js", _IMAGE.format(_FILES + "%2Fmedia%2Flogo.1a2b.png")]
+)
+async def test_what_nextchats_own_pages_need_passes(tmp_path: Path, target: str) -> None:
+    async with place(tmp_path) as here:
+        answer = await here.ask_as(session(tmp_path), "GET", target)
+
+    assert answer.status == 200
+    assert [got.target for got in here.ui.received] == [target]
 
 
 async def test_a_session_is_no_bearer(tmp_path: Path) -> None:

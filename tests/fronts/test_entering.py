@@ -249,6 +249,27 @@ async def test_a_script_of_the_chat_ui_which_has_the_same_origin_makes_no_token_
     assert page.field("cross-origin-opener-policy") == "same-origin"
 
 
+async def test_a_slash_too_many_leads_to_the_page_and_not_out_of_https(tmp_path: Path) -> None:
+    async with fronts(settings(tmp_path)) as ann:
+        answer = await ann.sign_in("ann@example.com").get("/me/")
+
+    assert (answer.status, answer.field("location")) == (307, f"{ORIGIN}/me")
+
+
+@pytest.mark.parametrize("path", ["/me/tokens", "/me/tokens/end", "/_sekisho/logout", "/_sekisho/device"])
+async def test_who_sends_a_form_when_their_session_is_over_is_told_so_on_a_page(tmp_path: Path, path: str) -> None:
+    person = {**FORM, "sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "accept-language": "ja"}
+    async with fronts(settings(tmp_path)) as nobody:
+        answer = await nobody.post(path, {"name": "a", "days": "1"}, person)
+        script = await nobody.post(path, {}, {**person, "sec-fetch-mode": "cors", "sec-fetch-dest": "empty"})
+
+    assert (answer.status, answer.field("content-type")) == (401, "text/html; charset=utf-8")
+    assert "セッションは終了しています" in answer.body
+    assert 'href="/_sekisho/begin?to=/' in answer.body
+    assert script.status in (401, 403)
+    assert nobody.cookies == {}
+
+
 async def test_j11_every_page_says_what_browsers_may_do_with_it(tmp_path: Path) -> None:
     async with fronts(settings(tmp_path)) as ann:
         pages = [await ann.get("/_sekisho/login"), await ann.get("/nowhere"), await ann.get("/me")]

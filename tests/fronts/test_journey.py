@@ -197,7 +197,7 @@ def test_a_terminal_signs_in_by_a_browser_and_its_token_is_in_a_file_for_its_own
         assert address.startswith(f"{town.url}/_sekisho/device?user_code=")
         page.goto(address)
         sign_in(page, "ann")
-        assert page.locator(".dim").inner_text() == "ノートPC"
+        assert page.locator("#name").inner_text() == "ノートPC"
         page.locator("button[value=yes]").click()
         page.locator("[role=status]", has_text="完了しました").wait_for()
         said, shown = terminal.stderr.read(), terminal.stdout.read() if terminal.stdout else ""

@@ -85,6 +85,9 @@ async def test_a_token_that_cannot_be_is_not_made(tmp_path: Path, changed: dict[
     assert "Give the token a name" in answer.body
 
 
+_ONES_OWN = ("/me/exchanges", "/chat/history")
+
+
 async def test_a_person_sees_what_is_recorded_of_them_and_never_of_another_and_the_look_is_written_down(
     tmp_path: Path,
 ) -> None:
@@ -98,12 +101,14 @@ async def test_a_person_sees_what_is_recorded_of_them_and_never_of_another_and_t
         page = await ann.get("/me")
         own = await ann.get(f"/me/exchanges/{mine}")
         others = await ann.get(f"/me/exchanges/{other}")
+        none = [await ann.get(f"{path}/{given}") for path in _ONES_OWN for given in ("nope", "0")]
         star = await replace(ann, cookies={}).sign_in("*@example.com").get("/me")
 
     assert mine.replace("-", "") in page.body.replace("-", "")
     assert other.replace("-", "") not in page.body.replace("-", "")
     assert "わたしの質問" in own.body
     assert (others.status, "ボブの秘密" in others.body) == (404, False)
+    assert [answer.status for answer in none] == [404] * len(none)
     assert not any(each.replace("-", "") in star.body.replace("-", "") for each in (mine, other))
     (look,) = read_access(tmp_path, 9)
     assert (look.actor, look.action) == ("ann@example.com (their own)", "show")
@@ -157,6 +162,24 @@ async def test_a_terminal_gets_a_token_once_its_person_says_yes_and_only_once(
     assert "Nobody waits" in twice.body
     assert await _proven(given, json.loads(got.body)["access_token"]) == ("ann@example.com", Scope())
     assert json.loads(again.body) == {"error": "expired_token"}
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", ["It calls itself", "<strong>ann@example.com</strong>", "for 30 days", "on My page"]),
+        ("ja", ["端末の名乗り", "<strong>ann@example.com</strong>", "30 日間", "マイページで"]),
+    ],
+)
+async def test_whoever_approves_a_terminal_reads_as_whom_for_how_long_and_that_its_name_is_its_own_word(
+    tmp_path: Path, language: str, said: list[str]
+) -> None:
+    async with fronts(settings(tmp_path)) as terminal:
+        code = await _code(terminal)
+        ann = replace(terminal, cookies={}).sign_in("ann@example.com")
+        page = await ann.get(f"/_sekisho/device?user_code={code['user_code']}", **{"accept-language": language})
+
+    assert [each for each in said if each not in page.body] == []
 
 
 @pytest.mark.parametrize(
