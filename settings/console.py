@@ -1,26 +1,22 @@
 """The record in a browser: where, and who may see what."""
 
 from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from settings.domains import mail_parts
 from settings.fronts import is_loopback
 from settings.issuers import Text
 from settings.listening import Address, ListenerTls
+from settings.section import Networks, Section
 from settings.units import Duration
 
 GivenRole = Literal["viewer", "auditor", "admin"]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, populate_by_name=True)
-
-
-class Members(_Section):
+class Members(Section):
     """Who has a role: whoever is in one of these groups, as the sign-in's `groups_claim` names them, or has one of
     these addresses."""
 
@@ -35,16 +31,7 @@ class Members(_Section):
         return tuple(one.lower() for one in given)
 
 
-def _networks(given: object) -> object:
-    if not isinstance(given, list | tuple):
-        raise ValueError("is no list. Write it as [10.0.0.5]")  # noqa: TRY004 - pydantic's
-    try:
-        return tuple(ip_network(one) for one in given)
-    except (ValueError, TypeError):
-        raise ValueError("names what is no address. Write 10.0.0.5, or 10.0.0.0/24") from None
-
-
-class Console(_Section):
+class Console(Section):
     """Where it listens and after how long without a person a session ends; `enabled`: `sekisho serve` starts it, too.
     With sign-in: by which address people know it (`public_url`), who brings https (`tls`, or a proxy at one of
     `proxies`), and who has which role.
@@ -58,7 +45,7 @@ class Console(_Section):
     sign_in: bool | None = None
     public_url: str | None = None
     tls: ListenerTls | None = None
-    proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)] = ()
+    proxies: Networks = ()
     roles: Mapping[GivenRole, Members] = {}
     own: bool = Field(default=False, alias="self")
     contact: Text | None = None

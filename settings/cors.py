@@ -3,7 +3,9 @@
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator
+
+from settings.section import Section
 
 
 def _origin(given: str) -> str:
@@ -17,9 +19,7 @@ def _origin(given: str) -> str:
     return given
 
 
-class Cors(BaseModel):
+class Cors(Section):
     """`origins` as browsers send them (RFC 6454 §6.2); nobody else's pages read an answer."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = ()

@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, model_validator
 
 from settings.domains import is_domain
 from settings.provider_auth import Auth, Text, auth_problems, listed, written_as
 from settings.secrets import ProviderSecret, Secret
+from settings.section import Section
 
 Label = Annotated[str, written_as(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "summer-2027")]
 
@@ -35,11 +36,7 @@ def _domain(given: str) -> str:
     return given
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class ApiKey(_Section):
+class ApiKey(Section):
     """One of several keys. It counts `from` a time on; `domains` and `rules` say for whose calls, and by which rule
     let through. Of keys for the same callers the one with the latest start that has come is used."""
 
@@ -50,7 +47,7 @@ class ApiKey(_Section):
     rules: Annotated[tuple[Text, ...], BeforeValidator(listed)] = ()
 
 
-class ProviderCredentials(_Section):
+class ProviderCredentials(Section):
     """The part of a provider's settings that says what we show it."""
 
     api_key: ProviderSecret | None = None

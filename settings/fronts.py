@@ -3,12 +3,14 @@
 import ipaddress
 import re
 from collections.abc import Collection, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from settings.section import Networks, Section
 
 FrontKind = Literal["nextchat", "open-webui", "librechat", "other"]
 Https = Literal["listener", "proxy", "none"]
@@ -34,15 +36,6 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def _networks(given: object) -> object:
-    if not isinstance(given, list | tuple):
-        raise ValueError("is no list. Write it as [10.0.0.5]")  # noqa: TRY004 - pydantic's
-    try:
-        return tuple(ip_network(one) for one in given)
-    except (ValueError, TypeError):
-        raise ValueError("names what is no address. Write 10.0.0.5, or 10.0.0.0/24") from None
-
-
 def an_address(given: str) -> str:
     """An address of ours as others know it, without a slash at its end.
 
@@ -59,11 +52,7 @@ def an_address(given: str) -> str:
     return given.rstrip("/")
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class Front(_Section):
+class Front(Section):
     """One chat page. `host` is what browsers send as Host; `upstream` the chat UI behind it, None for our own page;
     `api_path` the UI's path of the API, answered by the checkpoint itself, None where the UI calls from its server.
     `https` says how https comes: by our listener, by a proxy among `proxies`, or not at all (loopback alone)."""
@@ -76,7 +65,7 @@ class Front(_Section):
     kind: FrontKind = "other"
     models: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     https: Https | None = None
-    proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)] = ()
+    proxies: Networks = ()
 
     @field_validator("host")
     @classmethod
@@ -154,7 +143,7 @@ class Front(_Section):
         return any(address in network for network in self.proxies)
 
 
-class Notice(_Section):
+class Notice(Section):
     """What people are told before they sign in, in both languages. Left out: that exchanges are recorded."""
 
     en: str = "Everything you write here, and every answer, is recorded and can be read by the security team."

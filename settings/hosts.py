@@ -2,12 +2,13 @@
 
 import functools
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, field_validator
+from pydantic import Field, TypeAdapter, field_validator
 from ruamel.yaml import YAML
+
+from settings.section import Networks, Section
 
 Unread = Literal["pass", "pass-and-note", "block"]
 """pass: as agreed, and counted · pass-and-note: and shown by `sekisho coverage` · block: refused."""
@@ -15,10 +16,6 @@ Unread = Literal["pass", "pass-and-note", "block"]
 TABLE: Final = Path(__file__).with_name("providers.yaml")
 
 _PATTERN: Final = re.compile(r"(\*\.)?[a-z0-9*-]+(\.[a-z0-9*-]+)*")
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 def host_pattern(given: str) -> str:
@@ -33,7 +30,7 @@ def host_pattern(given: str) -> str:
     return pattern
 
 
-class HostRule(_Section):
+class HostRule(Section):
     """What happens to the hosts of one pattern."""
 
     host: str
@@ -45,16 +42,7 @@ class HostRule(_Section):
         return host_pattern(given)
 
 
-def _networks(given: object) -> object:
-    if not isinstance(given, list | tuple):
-        raise ValueError("is no list. Write it as [10.0.0.0/8]")  # noqa: TRY004 - pydantic's
-    try:
-        return tuple(ip_network(one) for one in given)
-    except (ValueError, TypeError):
-        raise ValueError("names what is no network. Write 10.0.0.0/8, or one address") from None
-
-
-class Hosts(_Section):
+class Hosts(Section):
     """Hosts that are no provider's, in forward mode. `rules` come first, the first that fits; then `services`, for the
     LLM services of the maintained table; then `unknown`. `ports` may be connected to; `addresses` are networks that
     may, though they are not of the public Internet."""
@@ -63,10 +51,10 @@ class Hosts(_Section):
     services: Unread = "pass-and-note"
     rules: tuple[HostRule, ...] = ()
     ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = (443,)
-    addresses: Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)] = ()
+    addresses: Networks = ()
 
 
-class Service(_Section):
+class Service(Section):
     """One LLM service: host pattern → what is done there."""
 
     service: Annotated[str, Field(min_length=1)]

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from settings.domains import is_domain, mail_parts
 from settings.secrets import Secret
+from settings.section import Section
 
 _HOUR = 3600
 _DAY = 24 * _HOUR
@@ -98,7 +99,7 @@ def _mapping(given: dict[str, str]) -> dict[str, str]:
 Mapping = Annotated[dict[str, str], AfterValidator(_mapping)]
 
 
-class _Entry(BaseModel):
+class _Entry(Section):
     """What all have in common.
 
     `map` gives services, which have no e-mail, one: subject (a case-sensitive glob) → e-mail address or domain;
@@ -106,11 +107,9 @@ class _Entry(BaseModel):
     admitted like any other. `max_ttl_s` is the longest life a token or certificate may have been given, in seconds.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
     max_ttl_s: Annotated[int, Field(ge=60)] = _DAY
-    map: Mapping = {}
+    map: Mapping = Field(default_factory=dict)
 
 
 class _Issuer(_Entry):

@@ -3,14 +3,12 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from settings.section import Section
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class Address(_Section):
+class Address(Section):
     """Host and port to listen on, written `127.0.0.1:8080` or `[::1]:8080`."""
 
     host: str
@@ -37,7 +35,7 @@ class Address(_Section):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-class ListenerTls(_Section):
+class ListenerTls(Section):
     """The certificate shown to callers."""
 
     cert: Path

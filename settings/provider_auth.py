@@ -5,10 +5,11 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from settings.issuers import web_address
 from settings.secrets import ProviderSecret
+from settings.section import Section
 
 
 def written_as(pattern: str, sample: str) -> AfterValidator:
@@ -42,11 +43,7 @@ def _read_each_time(given: ProviderSecret) -> ProviderSecret:
 AuthSecret = Annotated[ProviderSecret, AfterValidator(_read_each_time)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class TokenExchange(_Section):
+class TokenExchange(Section):
     """Workload identity federation: a token of an issuer that the provider trusts is exchanged for a token of its own.
 
     RFC 8693 §2.1, as a form, or as the JSON object that OpenAI takes. `parameters` go with it as they are: `audience`
@@ -58,7 +55,7 @@ class TokenExchange(_Section):
     subject_token: AuthSecret
     subject_token_type: Literal["jwt", "id_token", "access_token"] = "jwt"  # noqa: S105 - which kind, none itself
     body: Literal["form", "json"] = "form"
-    parameters: dict[Text, Text] = {}
+    parameters: dict[Text, Text] = Field(default_factory=dict)
     ca_file: Path | None = None
 
     @model_validator(mode="after")
@@ -69,7 +66,7 @@ class TokenExchange(_Section):
         return self
 
 
-class AwsSigv4(_Section):
+class AwsSigv4(Section):
     """AWS Signature Version 4. Without a key pair here, botocore's own search: environment, profile, web identity,
     container, instance metadata."""
 
@@ -92,7 +89,7 @@ class AwsSigv4(_Section):
         return self
 
 
-class Entra(_Section):
+class Entra(Section):
     """Microsoft Entra ID. With `client_secret`, or `token_file` (AKS workload identity); with neither, the managed
     identity of the machine, of which `client_id` picks one."""
 
@@ -122,7 +119,7 @@ class Entra(_Section):
         return self
 
 
-class Google(_Section):
+class Google(Section):
     """Google access tokens. With `credentials_file` that service account; without, Application Default Credentials
     (the file in GOOGLE_APPLICATION_CREDENTIALS, workload identity federation, the metadata server)."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from exchange.call import Operation
 from settings.console import Console
@@ -19,6 +19,7 @@ from settings.hosts import Hosts, host_pattern
 from settings.issuers import IssuerSettings, issuer_problems
 from settings.listening import Address, ListenerTls
 from settings.sealing import Seal
+from settings.section import Section
 from settings.sign_in import NAME as SIGN_IN
 from settings.sign_in import SignInSettings
 from settings.units import Duration, Share, Size
@@ -35,10 +36,6 @@ BUILT_IN: dict[str, Dialect] = {
 }
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
 def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host.strip("[]"))
@@ -47,7 +44,7 @@ def _is_address(host: str) -> bool:
     return True
 
 
-class Peer(_Section):
+class Peer(Section):
     """The one who calls at a WireGuard listener: by whose public key, and who that is."""
 
     public_key: str
@@ -72,7 +69,7 @@ class Peer(_Section):
         return "@".join(parts)
 
 
-class Listener(_Section):
+class Listener(Section):
     """One way in. `issuers` are the names of those whose identity counts here; none named means all."""
 
     address: Address
@@ -142,7 +139,7 @@ class Provider(ProviderCredentials):
         return self
 
 
-class Identity(_Section):
+class Identity(Section):
     """Whose word counts, and which mail domains may pass."""
 
     domains: tuple[str, ...] = ()
@@ -167,7 +164,7 @@ class Identity(_Section):
         return given
 
 
-class RuleKeep(_Section):
+class RuleKeep(Section):
     """How long the exchanges of one rule are kept, in place of `storage.keep`, and how much of them: bytes of bodies on
     the wire, the newest."""
 
@@ -175,7 +172,7 @@ class RuleKeep(_Section):
     bytes: Size | None = None
 
 
-class Rule(_Section):
+class Rule(Section):
     """One rule. What is not named is not looked at: no `domains` means every admitted domain, no `models` every
     model, no `operations` every operation: but `other`, where it allows."""
 
@@ -197,13 +194,13 @@ class Rule(_Section):
         return given
 
 
-class Policies(_Section):
+class Policies(Section):
     """What may be called. Nothing said means no in the gateway profile, yes in the local one."""
 
     rules: tuple[Rule, ...] = ()
 
 
-class Heads(_Section):
+class Heads(Section):
     """Where signed heads of the chain go: kept elsewhere, they show a tail that was cut off."""
 
     every: Duration = 600.0
@@ -222,7 +219,7 @@ class Heads(_Section):
 OnFailure = Literal["block", "spill", "allow"]
 
 
-class Keep(_Section):
+class Keep(Section):
     """How long the record is kept: for so many days, as long as audit.db takes no more than so many bytes; and how long
     the exact bytes of exchanges. Nothing said is for ever."""
 
@@ -231,7 +228,7 @@ class Keep(_Section):
     raw: Duration | None = 30 * 86400.0
 
 
-class Storage(_Section):
+class Storage(Section):
     """How the record is kept."""
 
     on_failure: OnFailure | None = None
@@ -249,14 +246,14 @@ class Storage(_Section):
     keep: Keep = Keep()
 
 
-class Access(_Section):
+class Access(Section):
     """What is asked of people who look at content, or take it away. That they did is written down in any case."""
 
     reason: Literal["optional", "required"] = "optional"
     two_people: bool = False
 
 
-class Limits(_Section):
+class Limits(Section):
     """What one caller may take of us."""
 
     head: Size = 64 << 10
@@ -276,7 +273,7 @@ class Limits(_Section):
         return given
 
 
-class Timeouts(_Section):
+class Timeouts(Section):
     """How long we wait for the provider. A model may think for a long time without a word."""
 
     connect: Duration = 10.0
@@ -290,7 +287,7 @@ _DEFAULT_PROVIDERS: dict[str, dict[str, str]] = {
 }
 
 
-class Settings(_Section):
+class Settings(Section):
     """The whole of config.yaml. Read once at the start; frozen."""
 
     profile: Profile = "local"

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from settings.program import printed
 from settings.secrets import Secret
+from settings.section import Section
 
 
 class MasterKeySource(Secret):
@@ -31,14 +32,12 @@ class MasterKeySource(Secret):
         return printed(self.command)
 
 
-class Seal(BaseModel):
+class Seal(Section):
     """Content is sealed before it touches the disk. The keys are read when they are needed, never echoed.
 
     `old_keys` are those that `key` followed: they open what `sekisho seal rotate` has not wrapped anew yet. `index` is
     how words are found: `keyed` by keyed hashes of them, `plain` by themselves, `off` not at all.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     key: MasterKeySource
     old_keys: tuple[MasterKeySource, ...] = ()

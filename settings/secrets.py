@@ -6,16 +6,15 @@ import stat
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from settings.program import printed
+from settings.section import Section
 from settings.units import Duration
 
 
-class Secret(BaseModel):
+class Secret(Section):
     """Where a secret is to be had: `{env: NAME}` or `{file: PATH}`, exactly one."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     env: str | None = None
     file: Path | None = None

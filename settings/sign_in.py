@@ -4,10 +4,11 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, ValidationError, field_validator, model_validator
 
 from settings.issuers import Cognito, Entra, Google, IssuerUrl, Oidc, Okta, Text, TokenIssuerSettings
 from settings.secrets import Secret
+from settings.section import Section
 
 Preset = Literal["google", "cognito", "entra", "okta", "keycloak", "oidc"]
 
@@ -39,15 +40,13 @@ def _listed(given: object) -> object:
     return tuple(given.split()) if isinstance(given, str) else given
 
 
-class SignInSettings(BaseModel):
+class SignInSettings(Section):
     """One OpenID provider at which people sign in. Whom it may let in say `identity.domains`.
 
     `email_verified: trusted` (keycloak and oidc): every address of this provider is one it manages itself.
     `trusted_providers` (cognito): names of its identity providers whose addresses need no `email_verified`.
     Without `client_secret` the client is a public one, which PKCE alone protects.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     preset: Preset
     issuer: IssuerUrl | None = None

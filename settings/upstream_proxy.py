@@ -6,22 +6,21 @@ from pathlib import Path
 from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from outbound.upstream_proxy import UpstreamProxy
 from settings.secrets import Secret
+from settings.section import Section
 
 _NAME: Final = re.compile(r"\.?[a-z0-9*_-]+(\.[a-z0-9*_-]+)*")
 
 
-class UpstreamProxySettings(BaseModel):
+class UpstreamProxySettings(Section):
     """Where it is, what it asks for, and what is reached without it.
 
     `no_proxy`: host names (`host.example.com` alone, `*.example.com` or `.example.com` for all below it) and networks,
     which count for hosts written as addresses. This machine is always reached without it.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     url: str
     user: Annotated[str, Field(min_length=1, max_length=255)] | None = None

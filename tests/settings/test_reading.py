@@ -209,7 +209,7 @@ def test_hosts_that_are_no_hosts_are_said() -> None:
 
     assert len(said) == 3
     assert "is no host" in said[0] + said[1] + said[2]
-    assert "no network" in said[0] + said[1] + said[2]
+    assert "no address" in said[0] + said[1] + said[2]
 
 
 def test_a_library_that_is_missing_is_named_by_its_path_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
