@@ -165,10 +165,21 @@ class Orders:
                 "ended": _moment(each.ended_at) if each.ended_at else None,
                 "mine": is_same_person(each.order.actor, me),
                 "error": (each.outcome or {}).get("error"),
+                **(self._to_decide(request, each) if each.state == "proposed" else {"identities": [], "hold": None}),
             }
             for each in found
         ]
         return {"orders": orders, "under_way": any(each.state in ("waiting", "running") for each in found)}
+
+    def _to_decide(self, request: Request, command: Command) -> dict[str, Any]:
+        """What a second person has to know: whom it reaches by now, or which hold it ends."""
+        if command.kind not in KINDS:
+            return {"identities": [], "hold": None}
+        try:
+            identities, hold = self._about(request, command.kind, command.arguments)
+        except NotFound:
+            identities, hold = [], None  # gone meanwhile; carrying it out says so
+        return {"identities": identities, "hold": hold}
 
     @contextmanager
     def _commands(self) -> Iterator[Commands]:

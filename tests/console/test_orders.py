@@ -130,6 +130,18 @@ def test_an_order_that_fails_says_why(held_room: Room) -> None:
     assert "Nothing was erased" in held_room.get("/orders").text
 
 
+def test_a_second_person_sees_what_they_would_approve(two_people: Room) -> None:
+    put_in(two_people, "bob")
+    page = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", two_people.get("/orders").text))
+    assert "ann@example.com · 1 exchanges" in page
+
+    ask(two_people, kind="hold", person="ann@example.com", reason="a lawsuit")
+    carry_out(two_people, two_people=True)
+    ask(two_people, kind="release", hold="1", reason="it is over")
+    page = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", two_people.get("/orders/table").text))
+    assert "hold 1 on ann@example.com a lawsuit" in page
+
+
 def test_nobody_approves_their_own_and_a_second_person_does(two_people: Room) -> None:
     ask(two_people, **ERASE)
     own = re.search(r"/orders/([0-9a-f]{32})/decline", page := two_people.get("/orders").text)
