@@ -51,6 +51,15 @@ async function problemOf(answer) {
   }
 }
 
+class SessionOver extends Error {}
+
+// In a tab of its own: what was written here stays.
+function wayIn() {
+  const link = document.createElement("a");
+  Object.assign(link, { href: "/_sekisho/login?to=/chat", target: "_blank", textContent: log.dataset.again });
+  return [`${log.dataset.over} `, link];
+}
+
 async function ask(text) {
   messages.push({ role: "user", content: text });
   show("user", text);
@@ -65,7 +74,7 @@ async function ask(text) {
       body: JSON.stringify({ model: model.value, messages, stream: true }),
       signal: controller.signal,
     });
-    if (answer.status === 401) return location.assign("/_sekisho/login?to=/chat");
+    if (answer.status === 401) throw new SessionOver();
     if (!answer.ok) throw new Error(await problemOf(answer));
     for await (const event of events(answer.body)) {
       if (event.error) throw new Error(event.error.message ?? "error");
@@ -81,8 +90,11 @@ async function ask(text) {
       const told = document.createElement("p");
       told.className = "error";
       told.setAttribute("role", "alert");
-      told.textContent = problem.message;
-      if (!answered) said.replaceChildren();
+      told.append(...(problem instanceof SessionOver ? wayIn() : [`${log.dataset.failed} ${problem.message}`]));
+      if (!answered) {
+        said.replaceChildren();
+        words.value ||= text; // nobody should have to write it again
+      }
       said.append(told);
     } else if (!answered) said.remove();
   } finally {

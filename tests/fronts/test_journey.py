@@ -15,7 +15,7 @@ from cli.app import app
 from tests.console.test_accessible import AXE
 from tests.fronts.conftest import DESKTOP, PHONE, Town, no_errors, sign_in, signed_in
 from tests.journeys.instance import PROVIDER_KEY, ROOT
-from tests.journeys.provider import completion, streamed
+from tests.journeys.provider import Answer, completion, streamed
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -182,6 +182,34 @@ def test_our_own_chat_page_streams_lays_out_markdown_stops_and_knows_ones_own_hi
     assert bob.evaluate("fetch('/chat/history').then((answer) => answer.json())") == []
     theirs = f"fetch('/chat/history/{stopped['id']}').then((answer) => answer.status)"
     assert (other.evaluate(theirs), bob.evaluate(theirs)) == (200, 404)
+
+
+def test_what_was_not_sent_is_told_in_ones_language_and_need_not_be_written_again(
+    town: Town, page_of: "Callable[..., Page]"
+) -> None:
+    page = page_of(PHONE, "ja")
+    signed_in(page, town)
+    page.goto(town.chat_url + "/")
+    said = page.locator("[role=alert]").last
+    page.context.clear_cookies()
+    page.locator("#words").fill("長い相談です")
+    page.locator("#send").click()
+    said.wait_for()
+    assert "セッションは終了しています" in said.inner_text()
+    assert said.get_by_role("link").get_attribute("href") == "/_sekisho/login?to=/chat"
+    assert page.locator("#words").input_value() == "長い相談です"
+
+    signed_in(page, town)
+    town.provider.answer = Answer([b'{"error": {"message": "overloaded"}}'], status=503)
+    page.locator("#send").click()
+    page.locator("[role=alert]", has_text="overloaded").wait_for()
+    assert said.inner_text().startswith("回答が得られませんでした。")
+    assert page.locator("#words").input_value() == "長い相談です"
+
+    town.provider.answer = streamed(["はい"])
+    page.locator("#send").click()
+    page.locator(".assistant", has_text="はい").wait_for()
+    assert page.locator("#words").input_value() == ""
 
 
 def test_a_terminal_signs_in_by_a_browser_and_its_token_is_in_a_file_for_its_owner_alone(
