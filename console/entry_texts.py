@@ -17,7 +17,7 @@ JAPANESE: Final = {
     "This page is for people who sign in with an address of their own.": "このページは、自分のアドレスでサインインした人のためのものです。",
     "The last 90 days": "直近の 90 日", "By model": "モデル別", "My latest exchanges": "自分の最近のやりとり", "All of mine": "自分のやりとりをすべて見る",
     "What I looked at": "自分が見たもの",
-    "Who looked at my exchanges": "自分のやりとりを見た人", "Of my exchanges": "自分のやりとりの件数",
+    "Who looked at my exchanges": "自分のやりとりを見た人", "Of my exchanges": "自分の件数",
     "Nobody but yourself has looked at them.": "自分以外に見た人はいません。",
     "Among the newest {n} looks at anybody's content.": "全員の内容の閲覧のうち、新しい {n} 件が対象です。",
 }  # fmt: skip

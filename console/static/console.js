@@ -64,6 +64,7 @@
     $$(".menu[open]").forEach((m) => { if (!m.contains(e.target)) m.open = false; });
   });
   document.addEventListener("keydown", (e) => {
+    if (e.key === "Escape") $$(".menu[open]").forEach((m) => { m.open = false; $("summary", m).focus(); });
     if (e.ctrlKey || e.metaKey || e.altKey || e.isComposing || e.target.closest("input,textarea,select,dialog")) return;
     const keys = $("#keys");
     if (e.key === "/" && q) { e.preventDefault(); q.focus(); q.select(); }

@@ -135,3 +135,28 @@ def test_a_phone_says_the_day_of_each_line_and_has_the_page_that_one_is_on_in_si
     page.goto(room.url("/exchanges"))
     assert page.locator(".line .day").is_visible()
     context.close()
+
+
+@pytest.mark.parametrize("width", [320, 390, 820, 1000, 1280])
+def test_no_page_is_wider_than_the_screen(room: Room, chromium: "Browser", width: int) -> None:
+    room.store(chat("a question", "an answer"), refused())
+    room.get("/exchanges")  # a look
+    order = {"csrf": room.csrf, "kind": "hold", "person": "ann@example.com", "reason": "a lawsuit of some length " * 4}
+    assert room.post("/orders", order).status == 303
+    context = chromium.new_context(viewport={"width": width, "height": 900}, locale="ja")
+    context.add_cookies([{"name": "sekisho-console", "value": room.cookie, "url": room.url("/")}])
+    page = context.new_page()
+    wide = {}
+    for path in ("/exchanges", "/overview", "/refusals", "/people", "/access", "/orders", "/help"):
+        page.goto(room.url(path))
+        wide[path] = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    context.close()
+    assert {path: over for path, over in wide.items() if over > 0} == {}
+
+
+def test_escape_closes_the_menu_and_the_key_is_where_it_was(room: Room, page: "Page") -> None:
+    page.goto(room.url("/help"))
+    page.locator(".menu summary").click()
+    page.keyboard.press("Escape")
+    assert not page.locator(".menu .sheet").is_visible()
+    assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
