@@ -10,14 +10,13 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fronts.house import Visitor
+from fronts.house import Visitor, cookie_of
 from identities.claims import text
 from identities.refusal import IdentityRefused
 from identities.session import CARRIER, cookie_name, name_of
 from identities.token import take_apart
 from identities.verifier import Verifier
 from settings.fronts import Front
-from signin.cookie import cookie_value
 from wire.refusals import refusal_body
 from wire.same_site import site_problem
 
@@ -37,7 +36,7 @@ _STATIC: Final = "/_sekisho/static/"
 _OF_PROGRAMS: Final = frozenset({"/_sekisho/device/code", "/_sekisho/device/token"})
 """Asked by terminals, which have no origin; no cookie counts there."""
 
-_PAGES_ALONE: Final = ("/me", "/_sekisho/device")
+_PAGES_ALONE: Final = ("/me", "/_sekisho/device", "/_sekisho/logout")
 """Whatever is below is for people who open it, and for no script: that of the chat UI has the same origin, and might
 make itself a token. It can neither change Sec-Fetch-Mode nor look into a page with COOP and frame-ancestors."""
 
@@ -110,7 +109,7 @@ class Guard:
         return self._sign_in_first(request)
 
     async def _visitor(self, request: Request, front: Front) -> Visitor | None:
-        cookie = cookie_value(request.headers.get("cookie", ""), cookie_name(front.origin).decode())
+        cookie = cookie_of(request, cookie_name(front.origin).decode())
         if cookie is None:
             return None
         raw = cookie.encode("latin-1", "replace")

@@ -73,6 +73,11 @@ def visitor_of(request: Request) -> Visitor:
     return visitor
 
 
+def cookie_of(request: Request, name: str) -> str | None:
+    """As `cookie_value`, in all Cookie fields together: so the gate reads them (addons/fronts.py)."""
+    return cookie_value(";".join(request.headers.getlist("cookie")), name)
+
+
 def front_of(request: Request) -> Front:
     """The front that is asked; the guard has found it."""
     front: Front = request.state.front
@@ -81,7 +86,7 @@ def front_of(request: Request) -> Front:
 
 def language_of(request: Request) -> Language:
     """As asked for, or chosen before, else the first of those the browser names that there is (RFC 9110 §12.5.4)."""
-    asked = request.query_params.get("lang") or cookie_value(request.headers.get("cookie", ""), LANGUAGE_COOKIE)
+    asked = request.query_params.get("lang") or cookie_of(request, LANGUAGE_COOKIE)
     accepted = [one.partition(";")[0].strip() for one in request.headers.get("accept-language", "").split(",")]
     for given in (asked, *accepted):
         name = (given or "").partition("-")[0].lower()

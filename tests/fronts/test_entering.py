@@ -234,6 +234,8 @@ async def test_a_script_of_the_chat_ui_which_has_the_same_origin_makes_no_token_
             await ann.post("/me/tokens", form, script),
             await ann.post("/me/tokens", {**form, "csrf": "guessed"}),
             await ann.post("/me/tokens", {**form, "csrf": ""}),
+            await ann.post("/_sekisho/logout", {}, script),
+            await ann.post("/_sekisho/logout?everywhere=1", {"csrf": "guessed"}),
             await ann.post("/_sekisho/device", {"user_code": "BCDF-GHJK", "approve": "yes", "csrf": "guessed"}),
             await ann.get("/me", **{"sec-fetch-mode": "cors", "sec-fetch-dest": "empty"}),
             await ann.get("/me", **{"sec-fetch-dest": "iframe"}),
@@ -242,6 +244,7 @@ async def test_a_script_of_the_chat_ui_which_has_the_same_origin_makes_no_token_
         page = await ann.get("/me")
         tokens = _book(ann).tokens_of("ann@example.com")
 
+    assert revocations(tmp_path) == ()
     assert [answer.status for answer in asked] == [403] * len(asked)
     assert not any("csrf" in answer.body for answer in asked)
     assert tokens == []
@@ -254,6 +257,19 @@ async def test_a_slash_too_many_leads_to_the_page_and_not_out_of_https(tmp_path:
         answer = await ann.sign_in("ann@example.com").get("/me/")
 
     assert (answer.status, answer.field("location")) == (307, f"{ORIGIN}/me")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "status"), [("theme=dark", "MINE", 200), ("MINE", "__Host-sekisho=x", 303)]
+)
+async def test_cookies_in_two_fields_are_read_as_the_gate_reads_them(
+    tmp_path: Path, first: str, second: str, status: int
+) -> None:
+    async with fronts(settings(tmp_path)) as ann:
+        mine = f"{SESSION}={ann.sign_in('ann@example.com').cookies[SESSION]}"
+        answer = await ann.get("/me", cookie=first.replace("MINE", mine), Cookie=second.replace("MINE", mine))
+
+    assert answer.status == status
 
 
 @pytest.mark.parametrize("path", ["/me/tokens", "/me/tokens/end", "/_sekisho/logout", "/_sekisho/device"])
