@@ -42,7 +42,7 @@ def login(
     code = desk.begin(name or platform.node() or "terminal")
     console = err()
     console.print(f"Open {visible(code['verification_uri_complete'])}")
-    console.print(f"and approve the code [bold]{visible(code['user_code'])}[/bold]. Waiting; Ctrl-C breaks it off.")
+    console.print(f"and approve the code {visible(code['user_code'])}. Waiting; Ctrl-C breaks it off.")
     given = desk.wait(code)
     file = to or _usual()
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

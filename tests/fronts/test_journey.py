@@ -234,6 +234,7 @@ def test_a_terminal_signs_in_by_a_browser_and_its_token_is_in_a_file_for_its_own
     assert (terminal.returncode, shown) == (0, "")
     assert file.stat().st_mode & 0o777 == 0o600
     assert token not in said
+    assert re.match(r"and approve the code [A-Z]{4}-[A-Z]{4}\. Waiting", said)
     assert f"OPENAI_BASE_URL={town.instance.url}/v1" in said
     assert _call(town, token, "gpt-4o") == (200, None)
 
