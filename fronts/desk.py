@@ -93,7 +93,7 @@ class Desk:
         request.state.visitor = None
         said = "You are signed out on all devices." if everywhere else "You are signed out here."
         t = translated(language_of(request))
-        answer = self._house.message(request, 200, "Signed out", t(said), again="Sign in again")
+        answer = self._house.message(request, 200, "Signed out", t(said), again="Sign in again", another=True)
         name, secure = cookie_name(front.origin).decode(), _is_secure(front)
         answer.headers.append("set-cookie", cookie_set(name, "", secure=secure, life=0))
         return answer
@@ -119,6 +119,7 @@ class Desk:
             "Not signed in",
             refused.said(language_of(request)),
             again="Use another account" if refused.status == 403 else "Try again",
+            another=refused.status == 403,
         )
         if refused.email is not None and refused.code in CODES:
             told = RefusedPerson(refused.code, f"{refused.email} at sign-in: {refused.reason}")

@@ -155,6 +155,7 @@ async def test_j7_a_session_that_was_signed_out_proves_nothing_any_more_here_or_
         stolen = [replace(one, cookies=dict(one.cookies)) for one in (ann, alone)]
         answer = await alone.post("/_sekisho/logout", {})
         assert (answer.status, SESSION in alone.cookies) == (200, False)
+        assert "another=1" in answer.body  # the provider asks who, on a device that others use too
         assert len(revocations(tmp_path)) == 1
         await ann.post("/_sekisho/logout?everywhere=1", {})
         for browser in (*stolen, talk):
