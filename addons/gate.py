@@ -139,11 +139,20 @@ class AccessGate:
             seen.principal = known.principal
         seen.spent = time.perf_counter() - seen.began
 
-    def _prove(self, flow: http.HTTPFlow, head: Head, fields: Fields) -> Coroutine[None, None, Identified]:
+    async def _prove(self, flow: http.HTTPFlow, head: Head, fields: Fields) -> Identified:
         if head.front is not None:
             assert self._pages is not None
-            return self._pages.prove(head.carrier, head.issuers)
-        return (self._proven if head.proxied is None else self._proven_to_proxy)(flow, head, fields)
+            return await self._pages.prove(head.carrier, head.issuers)
+        try:
+            return await (self._proven if head.proxied is None else self._proven_to_proxy)(flow, head, fields)
+        except IdentityRefused as refused:
+            peer = flow.client_conn.peername
+            if refused.code != "missing_identity" or not peer:
+                raise
+            known = self._verifier.neighbour(peer[0], issuers=head.issuers)
+            if known is None:
+                raise
+            return known
 
     def _proven(self, flow: http.HTTPFlow, head: Head, fields: Fields) -> Coroutine[None, None, Identified]:
         return self._verifier.identify(

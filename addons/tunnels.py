@@ -124,11 +124,11 @@ class TunnelGate:
         )
         tunnel.principal = self._local_user
         try:
-            if (by_peer := self._by_peer(flow)) is not None:
-                tunnel.principal = by_peer.principal
+            if (known := self._by_peer(flow) or self._neighbour(flow)) is not None:
+                tunnel.principal = known.principal
         except IdentityRefused as refused:
             if self._local_user is None:  # not admitted, or revoked: nothing of theirs passes
-                log.warning("A WireGuard peer is not let pass: %s.", refused.reason)
+                log.warning("Whoever the settings name here is not let pass: %s.", refused.reason)
                 tunnel.verdict = HostVerdict("block", "none")
         return tunnel
 
@@ -136,6 +136,11 @@ class TunnelGate:
         """Raises IdentityRefused."""
         email = self._peers.get(listener_of(flow.client_conn))
         return self._verifier.peer(email) if email is not None else None
+
+    def _neighbour(self, flow: http.HTTPFlow) -> Identified | None:
+        """Raises IdentityRefused."""
+        issuers = issuers_at(flow.client_conn, self._listeners)
+        return self._verifier.neighbour(flow.client_conn.peername[0], issuers=issuers)
 
     async def _judge(self, tunnel: OpenTunnel, fault: str | None) -> None:
         fields = tunnel.flow.request.data.headers.fields
@@ -161,7 +166,7 @@ class TunnelGate:
         """Raises IdentityRefused; never where everybody may pass as the local user."""
         proof = tuple(field for field in fields if field[0].lower() == PROXY_AUTHORIZATION)
         try:
-            found = await self._proven(tunnel.flow, proof)
+            found = await self._proven(tunnel.flow, proof) or self._neighbour(tunnel.flow)
             if found is None:
                 raise IdentityRefused(
                     "missing_identity", "no Proxy-Authorization, and no client certificate that counts"

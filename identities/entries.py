@@ -15,7 +15,8 @@ from identities.keys import FetchedKeys, Keys
 from identities.known_keys import KNOWN_PUBLIC
 from identities.own_token import public_keys_path
 from identities.pem_keys import PemKeys
-from settings.issuers import IssuerSettings, Mtls, issuer_problems
+from identities.source_network import Neighbours, neighbours
+from settings.issuers import IssuerSettings, Mtls, SourceNetwork, issuer_problems
 
 
 class IdentitySettings(Protocol):
@@ -47,6 +48,7 @@ class Entries:
     authorities: tuple[Authority, ...]
     admission: Admission
     skew: float
+    neighbours: tuple[Neighbours, ...] = ()
 
 
 def entries_from(
@@ -61,11 +63,14 @@ def entries_from(
     known_public = KNOWN_PUBLIC if profile == "gateway" else frozenset[str]()
     issuers: list[tuple[Issuer, Keys]] = []
     authorities: list[Authority] = []
+    near: list[Neighbours] = []
     problems = [f"identity.issuers: {said}" for said in issuer_problems(identity.issuers)]
     for i, settings in enumerate(identity.issuers):
         try:
             if isinstance(settings, Mtls):
                 authorities.append(mtls.authority(settings))
+            elif isinstance(settings, SourceNetwork):
+                near.append(neighbours(settings))
             else:
                 issuer = issuer_from(settings)
                 issuers.append((issuer, _keys_from(issuer, data_dir, known_public, keep)))
@@ -74,7 +79,7 @@ def entries_from(
     if problems:
         raise UnusableEntries(problems)
     admission = admission_from(identity, profile, include_subdomains)
-    return Entries(tuple(issuers), tuple(authorities), admission, identity.clock_skew)
+    return Entries(tuple(issuers), tuple(authorities), admission, identity.clock_skew, tuple(near))
 
 
 def admission_from(identity: IdentitySettings, profile: str, include_subdomains: bool) -> Admission:

@@ -13,7 +13,7 @@ from identities.own_token import public_keys_path
 from identities.presented import token_in
 from identities.refusal import IdentityRefused
 from identities.token import Proof, Unverified, check_head, judge, principal_from, take_apart
-from settings.issuers import Mtls
+from settings.issuers import Mtls, SourceNetwork
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,9 @@ def explain(
     for settings in identity.issuers:
         if isinstance(settings, Mtls):
             checks.append(Check(settings.name, "kind", False, "takes a client certificate, no token"))
+            continue
+        if isinstance(settings, SourceNetwork):
+            checks.append(Check(settings.name, "kind", False, "takes the address a connection comes from, no token"))
             continue
         try:
             issuer = issuer_from(settings)

@@ -28,6 +28,7 @@ from identities.presented import (
 from identities.refusal import ForeignToken, IdentityRefused
 from identities.remembered import Identified, Memory, Remembered
 from identities.revoked import Revocation
+from identities.source_network import Neighbours, at_address
 from identities.token import EARLY, Proof, Unverified, check_head, principal_from, take_apart
 
 log = logging.getLogger(__name__)
@@ -60,10 +61,12 @@ class Verifier:
         skew: float,
         *,
         authorities: Sequence[Authority] = (),
+        neighbours: Sequence[Neighbours] = (),
         remember: int = 4096,
     ) -> None:
         self._issuers = tuple(issuer for issuer, _ in issuers)
         self._authorities = tuple(authorities)
+        self._neighbours = tuple(neighbours)
         self._keys = {issuer.name: keys for issuer, keys in issuers}
         self._admission = admission
         self._skew = skew
@@ -277,9 +280,22 @@ class Verifier:
         Raises:
             IdentityRefused: domain_not_allowed, or the person is revoked.
         """
-        principal = self._admission.principal(Person(email, email), {}, "wireguard")
+        return self._by_settings(email, "wireguard", "of this WireGuard key")
+
+    def neighbour(self, address: str, *, issuers: frozenset[str] | None) -> Identified | None:
+        """Who is at this address, by the entries of kind `source_network` that a listener names; None: nobody. Weak:
+        to be asked only of a caller who shows no proof at all.
+
+        Raises:
+            IdentityRefused: domain_not_allowed, or the person is revoked.
+        """
+        found = at_address(self._neighbours, address, issuers)
+        return self._by_settings(*found, "at this address") if found is not None else None
+
+    def _by_settings(self, email: str, issuer: str, which: str) -> Identified:
+        principal = self._admission.principal(Person(email, email), {}, issuer)
         if self.is_revoked(principal):
-            raise IdentityRefused("invalid_token", "the person of this WireGuard key is revoked")
+            raise IdentityRefused("invalid_token", f"the person {which} is revoked")
         return Identified(principal, _CERTIFICATE, math.inf)
 
     def _authorities_of(self, names: frozenset[str] | None) -> tuple[Authority, ...]:
@@ -406,4 +422,10 @@ def verifier_from(
 
 def verifier_of(entries: Entries) -> Verifier:
     """The verifier for these entries."""
-    return Verifier(entries.issuers, entries.admission, entries.skew, authorities=entries.authorities)
+    return Verifier(
+        entries.issuers,
+        entries.admission,
+        entries.skew,
+        authorities=entries.authorities,
+        neighbours=entries.neighbours,
+    )

@@ -8,6 +8,7 @@ import ipaddress
 import re
 from collections import Counter
 from collections.abc import Sequence
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -372,6 +373,37 @@ class Mtls(_Entry):
         return self
 
 
+class SourceNetwork(_Entry):
+    """The address that a connection comes from, for machines that can show nothing. The weakest of all: whoever is at
+    the address is that person. It counts only at listeners that name it, and only for callers who show no other proof.
+
+    `people`: address or network → e-mail address. Of several that fit, the narrowest counts.
+    """
+
+    kind: Literal["source_network"]
+    people: dict[str, str]
+
+    @field_validator("people")
+    @classmethod
+    def _addresses_of_people(cls, given: dict[str, str]) -> dict[str, str]:
+        if not given:
+            raise ValueError("is empty. Write address: e-mail, as in 10.0.0.5: ann@example.com")
+        known: dict[str, str] = {}
+        for network, email in given.items():
+            try:
+                found = ip_network(network)
+            except ValueError:
+                raise ValueError(f"has {network!r}, which is no address. Write 10.0.0.5, or 10.0.0.0/24") from None
+            if found.prefixlen == 0:
+                raise ValueError(f"has {network}, which is everybody. Name the addresses that you know")
+            if str(found) in known:
+                raise ValueError(f"has {found} twice. Keep one")
+            if (parts := mail_parts(email)) is None:
+                raise ValueError(f"has {email!r}, which is no e-mail address. Write it as in ann@example.com")
+            known[str(found)] = "@".join(parts)
+        return known
+
+
 TokenIssuerSettings = (
     OwnToken
     | Oidc
@@ -390,7 +422,7 @@ TokenIssuerSettings = (
 )
 """Those whose word is a token in a header."""
 
-IssuerSettings = Annotated[TokenIssuerSettings | Mtls, Field(discriminator="kind")]
+IssuerSettings = Annotated[TokenIssuerSettings | Mtls | SourceNetwork, Field(discriminator="kind")]
 
 
 def issuer_problems(issuers: Sequence[IssuerSettings]) -> list[str]:
@@ -402,7 +434,7 @@ def issuer_problems(issuers: Sequence[IssuerSettings]) -> list[str]:
     ]
     if sum(issuer.kind == "own_token" for issuer in issuers) > 1:
         said.append("two issuers are of kind own_token, and there is one set of own keys. Keep one")
-    in_headers = [issuer for issuer in issuers if not isinstance(issuer, Mtls)]
+    in_headers = [issuer for issuer in issuers if not isinstance(issuer, Mtls | SourceNetwork)]
     headers = Counter(issuer.header.lower() for issuer in in_headers)
     said += [
         f"{issuer.name!r} shares the header {issuer.header} with another issuer. A shared secret needs its own header"

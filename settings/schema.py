@@ -369,6 +369,12 @@ class Settings(Section):
             if issuer.kind == "mtls"
             and not any(one.tls and (one.issuers is None or issuer.name in one.issuers) for one in self.listen)
         ]
+        problems += [
+            f"identity.issuers[{i}] takes a connection's address for its proof, and no listener names it: it counts "
+            f"nowhere. Write listen: [{{address: …, issuers: [{issuer.name}, …]}}]"
+            for i, issuer in enumerate(self.identity.issuers)
+            if issuer.kind == "source_network" and not any(issuer.name in (one.issuers or ()) for one in self.listen)
+        ]
         named = [(host, name) for name, provider in self.providers.items() for host in provider.hosts or ()]
         problems += [
             f"providers.{name}.hosts names {host}, which is providers.{other}'s already. A host is one provider's"

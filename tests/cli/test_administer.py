@@ -196,7 +196,7 @@ def test_verify_refuses_heads_that_are_not_signed(desk: Desk) -> None:
     done = desk.sekisho("verify", "--heads", str(desk.folder / "heads"), "--key", "A" * 43 + "=")
 
     assert done.exit_code == 1
-    assert "signature that does not verify" in done.stderr
+    assert "signature that does not verify" in done.stdout
 
 
 def test_explain_lets_subdomains_pass_where_the_gate_does(gateway: Desk) -> None:
