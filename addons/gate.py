@@ -32,6 +32,7 @@ from exchange.call import Call
 from exchange.decision import Allow, Decision, Deny
 from exchange.principal import Principal
 from identities.refusal import ForeignToken, IdentityRefused
+from identities.source_network import is_of_a_page
 from identities.verifier import Identified, Verifier, same_person
 from policies.rules import RuleBook
 from storage.journal.writing import Journal, JournalUnavailable
@@ -147,7 +148,7 @@ class AccessGate:
             return await (self._proven if head.proxied is None else self._proven_to_proxy)(flow, head, fields)
         except IdentityRefused as refused:
             peer = flow.client_conn.peername
-            if refused.code != "missing_identity" or not peer:
+            if refused.code != "missing_identity" or not peer or is_of_a_page(fields):
                 raise
             known = self._verifier.neighbour(peer[0], issuers=head.issuers)
             if known is None:

@@ -32,6 +32,14 @@ def neighbours(settings: SourceNetwork) -> Neighbours:
     return Neighbours(settings.name, tuple(sorted(people, key=lambda one: -one[0].prefixlen)))
 
 
+def is_of_a_page(fields: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Does a browser's page ask? Whoever's page it is, it can send from any machine that opens it, and shows nothing
+    for it: a POST names its Origin (WHATWG Fetch §3.2), and Sec-Fetch-Site is `none` only where a person typed."""
+    return any(
+        name.lower() == b"origin" or (name.lower() == b"sec-fetch-site" and value != b"none") for name, value in fields
+    )
+
+
 def at_address(known: Sequence[Neighbours], address: str, names: frozenset[str] | None) -> tuple[str, str] | None:
     """(E-mail address, the entry's name) of whoever is at this address, by entries that a listener names (`names`;
     None: it names none, and none counts)."""
