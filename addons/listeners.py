@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from mitmproxy.connection import Client
 
-from settings.schema import Listener
+from settings.listening import Listener
 
 type IssuersByListener = Mapping[tuple[str, int], frozenset[str]]
 """By host and port of the listener. Two may share a port, each with an address of its own, so the port alone says

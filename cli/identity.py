@@ -17,7 +17,8 @@ from cli.revocation import list_revoked, revoke, revoked_now
 
 if TYPE_CHECKING:
     from identities.examination import Examination
-    from settings.schema import Listener, Settings
+    from settings.listening import Listener
+    from settings.schema import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Try out who would pass, and say who passes no more.")
 

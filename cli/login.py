@@ -111,10 +111,10 @@ class _Desk:
 
 
 def _checked(address: str) -> str:
-    from settings.fronts import an_address, is_loopback
+    from settings.web_address import base_address, is_loopback
 
     try:
-        checked = an_address(address if "://" in address else f"https://{address}")
+        checked = base_address(address if "://" in address else f"https://{address}")
     except ValueError as wrong:
         raise WrongUse(f"{address!r} {wrong}.") from None
     parts = urlsplit(checked)

@@ -8,7 +8,7 @@ from cli.failure import Failed, WrongUse
 from cli.options import Config, settings_at
 
 if TYPE_CHECKING:
-    from settings.schema import Listener
+    from settings.listening import Listener
 
 app = typer.Typer(no_args_is_help=True, help="Print what has to be done outside of Sekisho; nothing is changed.")
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from cli.failure import Failed, WrongUse
-from settings.schema import Listener, Settings
+from settings.listening import Listener
+from settings.schema import Settings
 
 _LAUNCHER: Final = Path(__file__).resolve().parent.parent / "run_proxy.py"
 _MODES: Final = ("reverse", "forward")

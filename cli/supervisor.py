@@ -13,7 +13,8 @@ from pathlib import Path
 
 from certificates.authority import UnusableAuthority
 from certificates.readiness import kept_authority, needs_authority
-from settings.schema import Listener, Settings
+from settings.listening import Listener
+from settings.schema import Settings
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from settings.console import Console
-from settings.fronts import is_loopback
+from settings.web_address import is_loopback
 
 _FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host")
 

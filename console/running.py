@@ -12,9 +12,9 @@ from console.inviting import Invitations
 from console.sessions import Sessions
 from console.store import sqlite_store
 from settings.certificates import tls_problem
-from settings.fronts import is_loopback
 from settings.listening import Address
 from settings.schema import Settings
+from settings.web_address import is_loopback
 from signin.relying_party import sign_in_from
 from storage.access import actor
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from exchange.call import Json
 from identities.claims import json_object, text
 from outbound.asking import NoAnswer
-from settings.issuers import web_address
+from settings.web_address import web_address
 
 
 def well_known(issuer: str) -> str:

@@ -28,8 +28,8 @@ from lanes.mitm import transparent as _diverted  # noqa: F401 - registers the mo
 from lanes.mitm import wireguard as _tunnelled  # noqa: F401 - registers the mode
 from lanes.mitm.options import insist
 from settings.issuers import client_authorities
-from settings.listening import ListenerTls
-from settings.schema import Listener, Settings
+from settings.listening import Listener, ListenerTls
+from settings.schema import Settings
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from outbound.asking import NoAnswer, ask
-from settings.schema import Heads
+from settings.storage import Heads
 from storage.access import NODE, last_access
 from storage.heads import Head, HeadSigner
 

@@ -21,8 +21,9 @@ from recording.orders import Interrupted, Orders, Told
 from recording.threads import Threads
 from recording.understanding import READER, Journaled, keep_only, put_together, understand
 from recording.watch import Watch
-from settings.schema import Heads, Settings
+from settings.schema import Settings
 from settings.sealing import Seal
+from settings.storage import Heads
 from storage.heads import signing_key
 from storage.journal.files import hold_lock, journal_dir
 from storage.journal.reading import boots

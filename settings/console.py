@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from settings.domains import mail_parts
-from settings.fronts import is_loopback
 from settings.issuers import Text
 from settings.listening import Address, ListenerTls
 from settings.section import Networks, Section
 from settings.units import Duration
+from settings.web_address import is_loopback
 
 GivenRole = Literal["viewer", "auditor", "admin"]
 

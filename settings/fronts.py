@@ -1,6 +1,5 @@
 """Chat fronts: hosts under which people find a chat page, and sign in first."""
 
-import ipaddress
 import re
 from collections.abc import Collection, Sequence
 from ipaddress import ip_address
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from settings.section import Networks, Section
+from settings.web_address import base_address, is_loopback
 
 FrontKind = Literal["nextchat", "open-webui", "librechat", "other"]
 Https = Literal["listener", "proxy", "none"]
@@ -26,30 +26,6 @@ _PATH: Final = re.compile(r"(/[A-Za-z0-9_~.-]+)+")
 _OURS: Final = ("/_sekisho", "/me", "/chat")
 _LONGEST_SOCKET: Final = 103
 """Bytes of a socket's path: 107 on Linux, 103 on macOS (unix(7), unix(4))."""
-
-
-def is_loopback(host: str) -> bool:
-    """Is this host this machine, by its name alone (no look-up)?"""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
-def an_address(given: str) -> str:
-    """An address of ours as others know it, without a slash at its end.
-
-    Raises:
-        ValueError: it is none.
-    """
-    try:
-        url = urlsplit(given)
-        usable = url.scheme in ("http", "https") and url.hostname and (url.port is None or url.port > 0)
-    except ValueError:
-        usable = False
-    if not usable or url.query or url.fragment or url.username:
-        raise ValueError("is not an address. Write https://host, with a port and a path where needed")
-    return given.rstrip("/")
 
 
 class Front(Section):
@@ -80,7 +56,7 @@ class Front(Section):
     def _an_address(cls, given: str | None) -> str | None:
         if given is None:
             return None
-        address = an_address(given)
+        address = base_address(given)
         if urlsplit(address).path:
             raise ValueError("is not the address of a chat UI. Write http://host:port, without a path")
         return address

@@ -4,54 +4,25 @@ Every kind fixes its algorithms, its header and which claim names the caller; th
 What an issuer signs and where it is documented stands in identities/issuers/, in the file of the same name.
 """
 
-import ipaddress
 import re
 from collections import Counter
 from collections.abc import Sequence
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from settings.domains import is_domain, mail_parts
 from settings.secrets import Secret
 from settings.section import Section
+from settings.web_address import web_address
 
 _HOUR = 3600
 _DAY = 24 * _HOUR
 _TOKEN_CHARACTERS = re.compile(r"[A-Za-z0-9!#$%&'*+.^`|~-]+")  # RFC 9110 §5.6.2, without the underscore
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
-def web_address(given: str) -> str:
-    """An address that keys may come from: https://, or plain http:// on loopback.
-
-    Raises:
-        ValueError: it is not one; the message holds the remedy and is to be read after the address.
-    """
-    try:
-        url = urlsplit(given)
-        usable = url.scheme in ("http", "https") and url.hostname and (url.port is None or url.port > 0)
-    except ValueError:
-        usable = False
-    if not usable or url.username or url.password or url.query or url.fragment or not given.isascii() or " " in given:
-        raise ValueError("is not a web address. Write https://host/path, without user, query and fragment")
-    if url.scheme == "http" and not _is_loopback(url.hostname or ""):
-        raise ValueError(
-            "is plain http://, where anybody on the way could put in keys of their own. Use https:// "
-            "(http:// is for loopback only)"
-        )
-    return given
 
 
 def _header(given: str) -> str:

@@ -1,10 +1,12 @@
-"""Where something listens, and with which certificate."""
+"""Where something listens, with which certificate, and what comes in there."""
 
+import base64
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from settings.domains import mail_parts
 from settings.section import Section
 
 
@@ -40,3 +42,45 @@ class ListenerTls(Section):
 
     cert: Path
     key: Path
+
+
+class Peer(Section):
+    """The one who calls at a WireGuard listener: by whose public key, and who that is."""
+
+    public_key: str
+    email: str
+
+    @field_validator("public_key")
+    @classmethod
+    def _a_key(cls, given: str) -> str:
+        try:
+            fits = len(base64.b64decode(given, validate=True)) == 32
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ValueError("is no WireGuard key. Write the 44 characters that `wg pubkey` prints")
+        return given
+
+    @field_validator("email")
+    @classmethod
+    def _an_address(cls, given: str) -> str:
+        if (parts := mail_parts(given)) is None:
+            raise ValueError("is not an e-mail address. Write ann@example.com")
+        return "@".join(parts)
+
+
+class Listener(Section):
+    """One way in. `issuers` are the names of those whose identity counts here; none named means all."""
+
+    address: Address
+    mode: Literal["reverse", "forward", "transparent", "wireguard"] = "reverse"
+    issuers: tuple[str, ...] | None = None
+    tls: ListenerTls | None = None
+    peer: Peer | None = None
+
+
+def listeners(given: object) -> object:
+    """One address alone is a list of one listener there."""
+    if isinstance(given, int):
+        raise ValueError(f"is not an address. Write host:port, as in 127.0.0.1:{given}")  # noqa: TRY004 - pydantic's
+    return [{"address": given}] if isinstance(given, str) else given

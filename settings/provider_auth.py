@@ -7,9 +7,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from settings.issuers import web_address
 from settings.secrets import ProviderSecret
 from settings.section import Section
+from settings.web_address import web_address
 
 
 def written_as(pattern: str, sample: str) -> AfterValidator:

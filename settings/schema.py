@@ -1,6 +1,5 @@
 """Every setting, with its default. config.yaml shows them all, each with its line of why."""
 
-import base64
 import ipaddress
 import socket
 from pathlib import Path
@@ -13,17 +12,18 @@ from exchange.call import Operation
 from settings.console import Console
 from settings.cors import Cors
 from settings.credentials import ProviderCredentials
-from settings.domains import domain_problem, mail_parts
-from settings.fronts import Front, Notice, an_address, front_problems, is_loopback
+from settings.domains import domain_problem
+from settings.fronts import Front, Notice, front_problems
 from settings.hosts import Hosts, host_pattern
 from settings.issuers import IssuerSettings, issuer_problems
-from settings.listening import Address, ListenerTls
-from settings.sealing import Seal
+from settings.listening import Listener, listeners
 from settings.section import Section
 from settings.sign_in import NAME as SIGN_IN
 from settings.sign_in import SignInSettings
-from settings.units import Duration, Share, Size
+from settings.storage import OnFailure, Storage
+from settings.units import Duration, Size
 from settings.upstream_proxy import UpstreamProxySettings
+from settings.web_address import base_address, is_loopback
 
 Profile = Literal["local", "gateway"]
 Dialect = Literal["openai", "azure", "anthropic", "gemini", "bedrock", "ollama", "cohere"]
@@ -44,69 +44,16 @@ def _is_address(host: str) -> bool:
     return True
 
 
-class Peer(Section):
-    """The one who calls at a WireGuard listener: by whose public key, and who that is."""
-
-    public_key: str
-    email: str
-
-    @field_validator("public_key")
-    @classmethod
-    def _a_key(cls, given: str) -> str:
-        try:
-            fits = len(base64.b64decode(given, validate=True)) == 32
-        except ValueError:
-            fits = False
-        if not fits:
-            raise ValueError("is no WireGuard key. Write the 44 characters that `wg pubkey` prints")
-        return given
-
-    @field_validator("email")
-    @classmethod
-    def _an_address(cls, given: str) -> str:
-        if (parts := mail_parts(given)) is None:
-            raise ValueError("is not an e-mail address. Write ann@example.com")
-        return "@".join(parts)
-
-
-class Listener(Section):
-    """One way in. `issuers` are the names of those whose identity counts here; none named means all."""
-
-    address: Address
-    mode: Literal["reverse", "forward", "transparent", "wireguard"] = "reverse"
-    issuers: tuple[str, ...] | None = None
-    tls: ListenerTls | None = None
-    peer: Peer | None = None
-
-
-def _listeners(given: object) -> object:
-    if isinstance(given, int):
-        raise ValueError(f"is not an address. Write host:port, as in 127.0.0.1:{given}")  # noqa: TRY004 - pydantic's
-    return [{"address": given}] if isinstance(given, str) else given
-
-
 class Provider(ProviderCredentials):
     """One provider of an API: where it is, which dialect it speaks, with which key we call it. `hosts` are the names
     under which callers of the forward mode know it; left out, that of its upstream."""
 
-    upstream: str
+    upstream: Annotated[str, AfterValidator(base_address)]
     hosts: tuple[str, ...] | None = None
     dialect: Dialect | None = None
     insecure_upstream: bool = False
     safety_identifier: bool = False
     ca_file: Path | None = None
-
-    @field_validator("upstream")
-    @classmethod
-    def _an_address(cls, given: str) -> str:
-        try:
-            url = urlsplit(given)
-            usable = url.scheme in ("http", "https") and url.hostname and (url.port is None or url.port > 0)
-        except ValueError:
-            usable = False
-        if not usable or url.query or url.fragment or url.username:
-            raise ValueError("is not an address. Write https://host, with a port and a path where needed")
-        return given.rstrip("/")
 
     @field_validator("hosts")
     @classmethod
@@ -200,52 +147,6 @@ class Policies(Section):
     rules: tuple[Rule, ...] = ()
 
 
-class Heads(Section):
-    """Where signed heads of the chain go: kept elsewhere, they show a tail that was cut off."""
-
-    every: Duration = 600.0
-    file: Path | None = None
-    syslog: str | None = None
-    webhook: str | None = None
-
-    @field_validator("webhook")
-    @classmethod
-    def _an_address(cls, given: str | None) -> str | None:
-        if given is not None and urlsplit(given).scheme not in ("http", "https"):
-            raise ValueError("is not an address. Write https://host/path")
-        return given
-
-
-OnFailure = Literal["block", "spill", "allow"]
-
-
-class Keep(Section):
-    """How long the record is kept: for so many days, as long as audit.db takes no more than so many bytes; and how long
-    the exact bytes of exchanges. Nothing said is for ever."""
-
-    days: Annotated[float, Field(gt=0)] | None = None
-    bytes: Size | None = None
-    raw: Duration | None = 30 * 86400.0
-
-
-class Storage(Section):
-    """How the record is kept."""
-
-    on_failure: OnFailure | None = None
-    spill_dir: Path | None = None
-    disk_warn: Share = 0.10
-    disk_stop: Share = 0.03
-    ballast: Size | None = None
-    journal_limit: Size = 1 << 30
-    journal_file: Size = 64 << 20
-    capture_limit: Size = 128 << 20
-    flush_after: Duration = 1.0
-    flush_bytes: Size = 64 << 10
-    heads: Heads = Heads()
-    seal: Seal | None = None
-    keep: Keep = Keep()
-
-
 class Access(Section):
     """What is asked of people who look at content, or take it away. That they did is written down in any case."""
 
@@ -291,7 +192,7 @@ class Settings(Section):
     """The whole of config.yaml. Read once at the start; frozen."""
 
     profile: Profile = "local"
-    listen: Annotated[tuple[Listener, ...], BeforeValidator(_listeners)] = Field(
+    listen: Annotated[tuple[Listener, ...], BeforeValidator(listeners)] = Field(
         default="127.0.0.1:8080", validate_default=True, min_length=1
     )
     capture: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9._/-]{1,200}$")], ...] = ()
@@ -313,7 +214,7 @@ class Settings(Section):
     fronts: tuple[Front, ...] = ()
     fronts_notice: Notice = Notice()
     cors: Cors = Cors()
-    api_url: Annotated[str, AfterValidator(an_address)] | None = None
+    api_url: Annotated[str, AfterValidator(base_address)] | None = None
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from certificates.bundle import ClientFiles
-from settings.schema import Dialect, Listener, Settings
+from settings.listening import Listener
+from settings.schema import Dialect, Settings
 
 LOOPBACK = "localhost,127.0.0.1,::1"
 """What never goes through a proxy, besides what somebody else named."""

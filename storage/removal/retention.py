@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
-from settings.schema import Keep, Rule
+from settings.schema import Rule
+from settings.storage import Keep
 from storage.removal.due import PAGE, Keeping, Limit, due_by_age, due_by_size
 from storage.removal.holds import Holds
 from storage.removal.pruning import EXPIRE, EXPIRED, PRUNE, PRUNED, Gone, Ranges, digest_of

@@ -8,7 +8,8 @@ import pytest
 from certificates.authority import make_authority
 from certificates.folder import AuthorityFolder
 from certificates.readiness import authority_problems, authority_warnings, kept_authority
-from settings.schema import Listener, Settings
+from settings.listening import Listener
+from settings.schema import Settings
 from tests.certificates.authorities import NOW, limited_to
 
 ALL = ("api.openai.com", "api.anthropic.com", "generativelanguage.googleapis.com")

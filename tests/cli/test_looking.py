@@ -5,7 +5,7 @@ import json
 import pytest
 
 from recording.anchors import Anchors
-from settings.schema import Heads
+from settings.storage import Heads
 from storage.access import access_path, read_access
 from tests.cli.conftest import Desk
 from tests.cli.records import chat, streamed

@@ -11,7 +11,7 @@ import pytest
 
 from exchange.record import Record
 from recording.anchors import Anchors
-from settings.schema import Heads
+from settings.storage import Heads
 from storage.access import access_path, read_access
 from storage.sqlite.reading import AuditReader
 from tests.cli.records import chat, record, streamed

@@ -3,38 +3,29 @@
 import contextlib
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
+
+from tests.listening import Listening
 
 type Behaviour = Callable[[socket.socket, str], None]
 
 
-class KeyServer:
+class KeyServer(Listening):
     """Answers each connection by `behave(connection, path)`, and counts them."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
         self.behave: Behaviour = serving(b"{}")
         self.asked: list[str] = []
         self.heads: list[str] = []
         self._open: list[socket.socket] = []
-        threading.Thread(target=self._serve, daemon=True).start()
+        super().__init__()
 
     def url(self, path: str = "/jwks") -> str:
         return f"http://127.0.0.1:{self.port}{path}"
 
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
-
-    def _answer(self, connection: socket.socket) -> None:
+    def _one(self, connection: socket.socket) -> None:
         self._open.append(connection)
         with contextlib.suppress(OSError), self._secured(connection) as connection:
             head = b""
@@ -52,8 +43,7 @@ class KeyServer:
         return self._tls.wrap_socket(connection, server_side=True) if self._tls else connection
 
     def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        super().close()
         for connection in self._open:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)

@@ -1,47 +1,37 @@
 """A company's proxy: CONNECT alone, whose answer can be told, and every name is this machine's."""
 
 import contextlib
+import select
 import socket
 import ssl
-import threading
 from typing import Self
+
+from tests.listening import Listening
 
 OPEN = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
-class ConnectProxy:
+class ConnectProxy(Listening):
     """`asked` holds the heads of what was asked of it. `answer` None: connect; else this is said, and the end."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
         self.asked: list[str] = []
         self.answer: bytes | None = None
         self.opened = OPEN
         self.is_slow = False  # after what it says there is no end
-        self.carried = 0  # bytes from whoever asked
+        self.carried = 0  # bytes, both ways
+        super().__init__()
 
     @property
     def url(self) -> str:
         return f"{'https' if self._tls else 'http'}://localhost:{self.port}"
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._serve, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._one, args=(connection,), daemon=True).start()
+        self.close()
 
     def _one(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
@@ -58,17 +48,18 @@ class ConnectProxy:
                 return
             port = int(head.split()[1].rpartition(b":")[2])
             host = stack.enter_context(socket.create_connection(("127.0.0.1", port), 5))
-            host.settimeout(None)
             caller.sendall(self.opened)
-            back = threading.Thread(target=self._carry, args=(host, caller), daemon=True)
-            back.start()
             self._carry(caller, host)
-            back.join(20)
 
-    def _carry(self, source: socket.socket, sink: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                sink.sendall(data)
+    def _carry(self, caller: socket.socket, host: socket.socket) -> None:
+        """Both ways in one thread, until one side ends: a TLS socket is not for two."""
+        while True:
+            held = isinstance(caller, ssl.SSLSocket) and caller.pending()
+            ready = [caller] if held else select.select([caller, host], [], [], 20)[0]
+            if not ready:
+                return
+            for source in ready:
+                if not (data := source.recv(65536)):
+                    return
+                (host if source is caller else caller).sendall(data)
                 self.carried += len(data)
-        with contextlib.suppress(OSError):
-            sink.shutdown(socket.SHUT_WR)

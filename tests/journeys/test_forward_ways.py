@@ -6,7 +6,6 @@ import os
 import select
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from tests.identities.client_certificates import authority, email, person
 from tests.journeys.forwarding import ASKED, HOST, ForwardInstance, basic, read_answer
 from tests.journeys.instance import GATEWAY, PROVIDER_KEY
 from tests.journeys.provider import Provider, completion
+from tests.listening import Listening
 
 URL = f"https://{HOST}/v1/chat/completions"
 
@@ -29,32 +29,17 @@ RAW = (
 )
 
 
-class Elsewhere:
+class Elsewhere(Listening):
     """A host that is no provider's: TLS of its own, and what it gets comes back."""
 
     def __init__(self, folder: Path) -> None:
         self.trusted = server_authority(folder)
         self._context = server_tls(folder, "localhost")
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
         self.connections = 0
-        threading.Thread(target=self._serve, daemon=True).start()
+        super().__init__()
 
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self._echo, args=(connection,), daemon=True).start()
-
-    def _echo(self, connection: socket.socket) -> None:
+    def _one(self, connection: socket.socket) -> None:
+        self.connections += 1
         with contextlib.suppress(OSError), self._context.wrap_socket(connection, server_side=True) as secured:
             while data := secured.recv(65536):
                 secured.sendall(data)

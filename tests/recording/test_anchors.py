@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recording.anchors import Anchors
-from settings.schema import Heads
+from settings.storage import Heads
 from tests.identities.key_server import key_server
 from tests.upstreams.token_server import token_server
 

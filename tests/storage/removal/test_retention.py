@@ -11,7 +11,8 @@ import pytest
 
 from exchange.call import Text
 from exchange.record import Record
-from settings.schema import Keep, Rule
+from settings.schema import Rule
+from settings.storage import Keep
 from storage.heads import Head
 from storage.removal.due import Keeping, Limit
 from storage.removal.holds import add_hold
