@@ -266,7 +266,7 @@ class AccessGate:
             self.refuse(flow, seen, decision)
             return None
         seen.decision = decision
-        if (lacking := self._router.equip(seen)) is not None:
+        if (lacking := self._router.equip(flow, seen)) is not None:
             self.refuse(flow, seen, lacking)
             return None
         if not self._wait_for_disk:

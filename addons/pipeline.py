@@ -146,7 +146,7 @@ def pipeline_from(settings: Settings) -> Pipeline:
         ),
         tunnels=tunnels,
         rules=rules,
-        router=UpstreamRouter(upstreams, own_keys_pass=not gateway),
+        router=UpstreamRouter(upstreams, own_keys_pass=not gateway, origins=settings.cors.origins),
         closer=closer,
         credentials=credentials,
         safety=safety_identifiers_from(settings.providers, settings.data_dir, strict=gateway),

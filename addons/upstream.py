@@ -1,7 +1,7 @@
 """What leaves for the provider: no identity, no cookie, the provider's key, the right address."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from mitmproxy import http
 
@@ -9,8 +9,10 @@ from addons.flows import Destination, OpenExchange
 from addons.heads import Fields, Head, framing
 from exchange.decision import Deny
 from identities.presented import one_name
+from settings.web_address import is_loopback
 from upstreams.credential import CREDENTIAL_FIELDS, Credential, CredentialUnavailable, Outgoing
 from upstreams.provider_credentials import Upstreams
+from wire.same_site import strange_name, strange_page
 
 _LARGE = 256 << 10  # bytes; a larger body is hashed off the event loop
 
@@ -21,14 +23,16 @@ class UpstreamRouter:
     Args:
         upstreams: what the providers are shown.
         own_keys_pass: callers without an identity may bring their own provider key (the local profile).
+        origins: whose pages may call with ours there, beside this machine's own.
     """
 
-    def __init__(self, upstreams: Upstreams, *, own_keys_pass: bool) -> None:
+    def __init__(self, upstreams: Upstreams, *, own_keys_pass: bool, origins: Sequence[str] = ()) -> None:
         self._upstreams = upstreams
         self._own_keys_pass = own_keys_pass
+        self._origins = frozenset(origins)
 
-    def equip(self, seen: OpenExchange) -> Deny | None:
-        """Choose what the provider is shown; a refusal when that cannot be had."""
+    def equip(self, flow: http.HTTPFlow, seen: OpenExchange) -> Deny | None:
+        """Choose what the provider is shown; a refusal when that cannot be had, or must not be."""
         head = seen.head_in
         assert head is not None
         destination = head.destination
@@ -46,7 +50,21 @@ class UpstreamRouter:
             return Deny(unavailable.code, reason=str(unavailable))
         if shown is not None and shown.sign is not None and not head.target.isascii():
             return Deny("bad_path", reason="nobody can say which bytes a signature should cover here")
+        if shown is not None and seen.identified is None and (stranger := self._stranger(flow, head)) is not None:
+            return Deny("cross_site", reason=f"{stranger} may not call with this machine's key")
         seen.shown = shown
+        return None
+
+    def _stranger(self, flow: http.HTTPFlow, head: Head) -> str | None:
+        """Who asks in the place of this laptop's user: any web site that is open in a browser on it reaches loopback."""
+        fields = flow.request.data.headers.fields
+        if (page := strange_page(fields, self._origins)) is not None:
+            return f"a page of {page[:200]}"
+        here = flow.client_conn.sockname
+        if head.proxied is None and here and is_loopback(here[0]):
+            host = flow.request.data.headers.get("host", "")
+            if strange_name(host):
+                return f"a page of {host[:200]}, a name that was made to lead here,"
         return None
 
     def direct(self, flow: http.HTTPFlow, seen: OpenExchange) -> Awaitable[None] | None:
