@@ -50,6 +50,24 @@ def laptop_settings(
     return tree, parse_settings(text.getvalue(), source=str(path))
 
 
+def looked_at_with(config: Path | None, tree: Mapping[str, Any], settings: "Settings") -> Path | None:
+    """The settings file to name to the commands that look at this record; None where they find it by themselves. Where
+    no file leads to the record, because its place was given on the command line or there is no file at all, one is
+    written beside it."""
+    from ruamel.yaml import YAML
+
+    from settings.reading import read_settings, settings_path
+
+    path = settings_path(config)
+    if path.exists() and read_settings(path, secrets=False).data_dir.absolute() == settings.data_dir:
+        return config
+    beside = settings.data_dir / "config.yaml"
+    if not beside.exists():
+        with beside.open("w", encoding="utf-8") as file:
+            YAML(typ="safe", pure=True).dump({name: tree[name] for name in tree if name not in _LAPTOP_HAS_NO}, file)
+    return beside
+
+
 def must_be_free(data_dir: Path) -> None:
     """Two recorders cannot write one record.
 

@@ -45,7 +45,7 @@ def run(
     A Sekisho of its own stands on free ports while it runs, and the variables of sekisho env are set for this command
     alone. Input, output, signals and the exit code are the command's. What it called is summed up on stderr at the end.
     """
-    from cli.captured import captured_road, environment, laptop_settings, must_be_free
+    from cli.captured import captured_road, environment, laptop_settings, looked_at_with, must_be_free
     from cli.private_instance import PrivateInstance, free_port
     from cli.run_summary import last_seq, print_summary, summary_of
     from cli.terminal import err, visible
@@ -67,7 +67,8 @@ def run(
         for sentence in said:
             err().print(visible(sentence), style="yellow")
         code = _run(command, given, ctx.obj)
-    print_summary(summary_of(settings.data_dir, before, began, code), settings.data_dir, as_json=as_json)
+    look = looked_at_with(config, tree, settings)
+    print_summary(summary_of(settings.data_dir, before, began, code), settings.data_dir, look, as_json=as_json)
     raise typer.Exit(code)
 
 

@@ -72,8 +72,10 @@ def _unread(record: Any, began: datetime) -> list[str]:
     return [f"{host} ({why}{f', {count} times' if count > 1 else ''})" for host, why, count in found]
 
 
-def print_summary(summary: RunSummary, data_dir: Path, *, as_json: bool) -> None:
-    """On stderr: the standard output is the command's."""
+def print_summary(summary: RunSummary, data_dir: Path, look: Path | None, *, as_json: bool) -> None:
+    """On stderr: the standard output is the command's. `look`: the settings file by which the record is found."""
+    import shlex
+
     import msgspec
 
     from cli.exchange_line import seconds
@@ -95,9 +97,10 @@ def print_summary(summary: RunSummary, data_dir: Path, *, as_json: bool) -> None
     if summary.unread:
         console.print(visible(f"Connected to and not read: {', '.join(summary.unread)}."))
     count = len(summary.exchanges)
+    how = "" if look is None else f" --config {shlex.quote(str(look))}"
     console.print(
         visible(
             f"{count} exchange{'' if count == 1 else 's'}, {summary.input_tokens}→{summary.output_tokens} tokens, "
-            f"${summary.cost_usd:.4f}. On record in {data_dir}: sekisho show ID"
+            f"${summary.cost_usd:.4f}. On record in {data_dir}: sekisho show ID{how}"
         )
     )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -126,6 +127,21 @@ def test_without_a_settings_file_it_runs_on_the_defaults(tmp_path: Path) -> None
     )  # fmt: skip
     assert done.returncode == 5, done.stderr
     assert (tmp_path / "data" / "audit.db").exists()
+    assert done.stderr.rstrip().endswith(f"sekisho show ID --config {tmp_path / 'data' / 'config.yaml'}")
+
+
+def test_the_hint_at_the_end_leads_to_the_record_wherever_it_is(laptop: tuple[Desk, Provider]) -> None:
+    desk, _ = laptop
+    place = desk.folder / "another place"
+    done = run(
+        desk, "--mode", "reverse", "--data-dir", str(place), "--", sys.executable, "-c", ASK, "BASE/chat/completions",
+        CALLER_KEY=KEY,
+    )  # fmt: skip
+    hint = shlex.split(done.stderr.splitlines()[-1].partition("sekisho ")[2])
+    found = desk.sekisho(*[done.stderr.splitlines()[-2].split()[0] if word == "ID" else word for word in hint])
+    assert (found.exit_code, "晴れです" in found.stdout) == (0, True), done.stderr + found.stderr
+    usual = run(desk, "--mode", "reverse", "--", "true")
+    assert usual.stderr.rstrip().endswith("sekisho show ID")
 
 
 def test_a_gateways_settings_are_refused(desk: Desk) -> None:
