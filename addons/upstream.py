@@ -56,7 +56,7 @@ class UpstreamRouter:
         return None
 
     def _stranger(self, flow: http.HTTPFlow, head: Head) -> str | None:
-        """Who asks in the place of this laptop's user: any web site that is open in a browser on it reaches loopback."""
+        """Who asks in the place of this laptop's user: a web site that is open in a browser on it reaches loopback."""
         fields = flow.request.data.headers.fields
         if (page := strange_page(fields, self._origins)) is not None:
             return f"a page of {page[:200]}"
