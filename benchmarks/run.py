@@ -142,6 +142,8 @@ def _copied(log: Path) -> Path:
 def run_all(bench: Bench, measures: list[Measure], running: list[Running], bar: Progress) -> None:
     task = bar.add_task("", total=sum(m.rounds for m in measures) * len(running))
     for measure in measures:
+        if not bar.console.is_terminal:
+            bar.console.print(measure.name)  # where nobody sees the bar, a log says how far it is
         for number in range(measure.rounds):
             for one in running:
                 bar.update(task, description=f"{measure.name}: {one.name}")
@@ -153,7 +155,7 @@ def run_all(bench: Bench, measures: list[Measure], running: list[Running], bar: 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter samples: about five minutes")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter samples: about ten minutes")
     parser.add_argument(
         "--only", metavar="NAME", help="a variant beside direct and mitmdump, or one part: plain, tls, growth"
     )
@@ -237,6 +239,8 @@ def _grow(bench: Bench, bar: Progress, *, quick: bool, rounds: int) -> None:
     folder = bench.place.folder / "growth"
     folder.mkdir()
     for group in groups(replace(bench.place, folder=folder), bench.cores, quick=quick, fill_with=filling):
+        if not bar.console.is_terminal:
+            bar.console.print(group.name)
         with group.cases() as cases:
             task = bar.add_task("", total=rounds * len(cases))
             for number in range(rounds):
