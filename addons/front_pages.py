@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-import msgspec
 import uuid_utils
 from mitmproxy import http
 
@@ -20,15 +19,15 @@ from addons.destinations import Destinations
 from addons.flows import OpenExchange
 from addons.fronts import Fronts, Visit, is_our_cookie, without_our_cookies
 from addons.heads import bare_head
+from addons.model_lists import ModelLists, as_json, as_list
+from addons.nextchat import CONFIG, page_settings
 from addons.refusals import refusal
-from exchange.call import Call
-from exchange.decision import CODES, Allow, Deny
+from exchange.decision import CODES, Deny
 from identities.presented import UNSIGNED_HEADERS, UNSIGNED_PREFIXES, one_name
 from identities.refusal import IdentityRefused
 from identities.session import CARRIER
 from identities.verifier import Identified, Verifier
-from policies.rules import RuleBook
-from settings.fronts import LOCAL, SOCKET, Front
+from settings.fronts import LOCAL, SOCKET
 from wire.refused_person import FIELD, read
 
 type Carrier = tuple[bytes, bytes] | None
@@ -92,7 +91,7 @@ class FrontPages:
     Args:
         fronts: the settings' fronts.
         sessions: verifies sessions, by front.
-        rules: which models a person may use.
+        lists: which models a person may use.
         closer: writes down who was refused.
         destinations: what a refusal's row names as the provider.
         data_dir: where the process of the fronts listens.
@@ -103,14 +102,14 @@ class FrontPages:
         fronts: Fronts,
         *,
         sessions: Verifier,
-        rules: RuleBook,
+        lists: ModelLists,
         closer: ExchangeCloser,
         destinations: Destinations,
         data_dir: Path,
     ) -> None:
         self._fronts = fronts
         self._sessions = sessions
-        self._rules = rules
+        self._lists = lists
         self._closer = closer
         self._destinations = destinations
         self._house = str((data_dir / SOCKET).absolute())
@@ -171,7 +170,7 @@ class FrontPages:
         if page.visit.place == "models":
             assert page.who is not None
             page.settled = True
-            flow.response = self._models(page.visit.front, page.who)
+            flow.response = self._models(page.visit, page.who)
 
     def directed(self, flow: http.HTTPFlow) -> bool:
         """The body is here: point the flow at the page's place. False: it may not go there."""
@@ -184,10 +183,14 @@ class FrontPages:
         fields = data.headers.fields if house else without_our_cookies(data.headers.fields)
         host = visit.front.host.encode("ascii")
         kept = [field for field in fields if (name := one_name(field[0])) != b"host" and _may_go_on(name)]
-        told = (
+        told = [
             (b"X-Forwarded-Host", host),
             (b"X-Forwarded-Proto", b"http" if visit.front.secured == "none" else b"https"),
-        )
+        ]
+        if page.who is not None and visit.front.email_header is not None:
+            named = visit.front.email_header.encode("ascii")
+            kept = [field for field in kept if one_name(field[0]) != named.lower()]
+            told.append((named, (page.who.principal.email or "").encode()))
         data.headers.fields = (*told, *kept)
         data.authority = host
         if house:
@@ -256,18 +259,11 @@ class FrontPages:
             303, b"", {"location": f"/_sekisho/login?to={to}", "cache-control": "no-store"}
         )
 
-    def _models(self, front: Front, who: Identified) -> http.Response:
-        """Those of the front's models that its rules let this person use (OpenAI's "List models")."""
-        provider = self._destinations.of_front(front.provider, "/").provider
-        models = [
-            {"id": model, "object": "model", "created": 0, "owned_by": provider}
-            for model in front.models
-            if isinstance(
-                self._rules.decide(who.principal, Call("chat", model, stream=True, inspected=True), provider), Allow
-            )
-        ]
-        body = msgspec.json.encode({"object": "list", "data": models})
-        return http.Response.make(200, body, {"content-type": "application/json", "cache-control": "no-store"})
+    def _models(self, visit: Visit, who: Identified) -> http.Response:
+        """Those of the front's models that the rules let this person chat with, in the shape that was asked for."""
+        provider = self._destinations.of_front(visit.front.provider, "/").provider
+        models = self._lists.usable(visit.front.models, provider, who.principal, operations=("chat",))
+        return as_json(page_settings(models)) if visit.target == CONFIG else as_list(models, provider)
 
     def _record_refusal(self, flow: http.HTTPFlow, page: Page, value: bytes) -> None:
         told = read(value.decode("latin-1"))

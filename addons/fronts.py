@@ -5,8 +5,7 @@ API (`api`: an exchange like every other, whose identity is the session), the li
 behind it (`ui`).
 """
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal
@@ -15,8 +14,10 @@ from urllib.parse import unquote
 from mitmproxy import http
 from mitmproxy.proxy.mode_specs import ReverseMode
 
+from addons.model_lists import PATHS
+from addons.nextchat import CONFIG, page_problem
 from identities.session import cookie_name, name_of
-from settings.fronts import Front, FrontKind
+from settings.fronts import Front
 from wire.request_head import fields_problem, target_problem
 from wire.same_site import site_problem
 
@@ -31,18 +32,6 @@ _HOUSE_BESIDE_UI: Final = ("/_sekisho", "/me")
 _HOUSE: Final = (*_HOUSE_BESIDE_UI, "/chat")
 _SAFE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 _OUR_COOKIES: Final = (b"__host-sekisho", b"sekisho")
-
-_UI_PAGES: Final[Mapping[FrontKind, tuple[re.Pattern[str], re.Pattern[str]]]] = {
-    # Its server fetches what `x-base-url` names, and rewrites paths to other hosts: only what its pages need passes.
-    # Next.js fetches what an image's `url` names from itself, past these paths: its own files only.
-    "nextchat": (
-        re.compile(
-            r"/|/_next/(static|data)/.*|/api/config|/[A-Za-z0-9._-]+\.(js|json|png|ico|svg|txt|webmanifest|css|woff2?)"
-        ),
-        re.compile(r"/_next/image\?url=%2F_next%2Fstatic(%2F[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+&w=[0-9]+&q=[0-9]+"),
-    ),
-}
-"""By kind: the paths that pass with whatever query, and the targets that pass to the letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +67,8 @@ class Fronts:
             return None
         method = data.method.decode("ascii", "replace")
         place, target, problem = _place(front, method, flow.request.path)
+        if place == "ui" and problem is None and front.kind == "nextchat":
+            problem = page_problem(method, unquote(target.partition("?")[0]), target, data.headers.fields)
         problem = (
             target_problem(
                 method, flow.request.path, flow.request.http_version, absolute=bool(data.authority), strict=True
@@ -145,7 +136,7 @@ def _place(front: Front, method: str, target: str) -> tuple[Place, str, str | No
             if not _is_under(path, base):
                 return "ui", target, "bad_path"  # written in two ways, it could be read in two ways
             rest = path[len(base) :] or "/"
-            if front.models and method == "GET" and rest in ("/v1/models", "/models"):
+            if front.models and method == "GET" and rest in PATHS:
                 return "models", rest, None
             return "api", rest + mark + query, None
     # Our chat page reads one's history: not where scripts of a chat UI, which have the same origin, could read it too.
@@ -154,9 +145,8 @@ def _place(front: Front, method: str, target: str) -> tuple[Place, str, str | No
         return "house", target, None if any(_is_under(path, one) for one in ours) else "bad_path"
     if front.upstream is None:
         return "house", target, None
-    pages = _UI_PAGES.get(front.kind)
-    if pages is not None and pages[0].fullmatch(meant) is None and pages[1].fullmatch(target) is None:
-        return "ui", target, "path_not_allowed"
+    if front.kind == "nextchat" and front.models and path == CONFIG:
+        return "models", CONFIG, None
     return "ui", target, None
 
 

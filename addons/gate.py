@@ -22,6 +22,7 @@ from addons.flows import UNDECIDED, OpenExchange, OpenExchanges
 from addons.front_pages import FrontPages
 from addons.fronts import Visit
 from addons.heads import Fields, Head, Heads
+from addons.model_lists import ModelLists
 from addons.refusals import refusal
 from addons.safety import SafetyIdentifiers
 from addons.sessions import Session
@@ -58,6 +59,7 @@ class AccessGate:
         heads: Heads,
         tunnels: TunnelGate,
         rules: RuleBook,
+        lists: ModelLists,
         router: UpstreamRouter,
         closer: ExchangeCloser,
         credentials: CredentialNames,
@@ -76,6 +78,7 @@ class AccessGate:
         self._tunnels = tunnels
         self._shut = refusal(UNDECIDED, "openai", "")
         self._rules = rules
+        self._lists = lists
         self._router = router
         self._closer = closer
         self._credentials = credentials
@@ -252,6 +255,10 @@ class AccessGate:
         assert seen.head_in is not None
         if isinstance(call, Deny):
             self.refuse(flow, seen, call)
+            return None
+        if (listed := self._lists.answer(flow.request.data.method, seen)) is not None:
+            del self._open[flow.id]  # no exchange: nothing of it is forwarded
+            flow.response = listed
             return None
         seen.call = call
         if seen.head_in.socket is not None:

@@ -16,6 +16,7 @@ from addons.fronts import Fronts
 from addons.gate import AccessGate
 from addons.heads import Heads
 from addons.listeners import issuers_by_listener, peers_by_listener
+from addons.model_lists import ModelLists
 from addons.safety import safety_identifiers_from
 from addons.tee import StreamTee
 from addons.tunnels import TunnelGate
@@ -104,6 +105,7 @@ def pipeline_from(settings: Settings) -> Pipeline:
     credentials = CredentialNames(settings.data_dir)
     upstreams = upstreams_from(settings.providers, name=credentials.name, state_file=journal.directory / FILE)
     rules = rulebook_from(settings.policies, settings.profile)
+    lists = ModelLists(rules, settings.providers)
     closer = ExchangeCloser(open_exchanges, journal, node=settings.node, rules=rules)
     listeners = issuers_by_listener(settings.listen)
     local_user = None if gateway else Principal(getpass.getuser(), None, None, "local")
@@ -128,7 +130,7 @@ def pipeline_from(settings: Settings) -> Pipeline:
         pages = FrontPages(
             fronts,
             sessions=sessions,
-            rules=rules,
+            lists=lists,
             closer=closer,
             destinations=destinations,
             data_dir=settings.data_dir,
@@ -146,6 +148,7 @@ def pipeline_from(settings: Settings) -> Pipeline:
         ),
         tunnels=tunnels,
         rules=rules,
+        lists=lists,
         router=UpstreamRouter(upstreams, own_keys_pass=not gateway, origins=settings.cors.origins),
         closer=closer,
         credentials=credentials,

@@ -67,7 +67,7 @@ UNSIGNED_PREFIXES = (
     b"x-auth-request-",
     b"x-goog-authenticated-user-",
     b"x-pomerium-claim-",
-    b"x-openwebui-user-",
+    b"x-openwebui-",
     b"cf-access-",
     b"x-amzn-oidc-",
 )

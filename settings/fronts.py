@@ -24,6 +24,8 @@ LOCAL: Final = b"unix"
 _HOST: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?")
 _PATH: Final = re.compile(r"(/[A-Za-z0-9_~.-]+)+")
 _OURS: Final = ("/_sekisho", "/me", "/chat")
+_EMAIL_HEADER: Final = re.compile(r"X(-[A-Za-z0-9]+){1,8}")
+_SAID_OTHERWISE: Final = frozenset({"x-forwarded-host", "x-forwarded-proto"})
 _LONGEST_SOCKET: Final = 103
 """Bytes of a socket's path: 107 on Linux, 103 on macOS (unix(7), unix(4))."""
 
@@ -31,6 +33,7 @@ _LONGEST_SOCKET: Final = 103
 class Front(Section):
     """One chat page. `host` is what browsers send as Host; `upstream` the chat UI behind it, None for our own page;
     `api_path` the UI's path of the API, answered by the checkpoint itself, None where the UI calls from its server.
+    `email_header` tells the chat UI whose session it is, by address, where it takes a header's word for that.
     `https` says how https comes: by our listener, by a proxy among `proxies`, or not at all (loopback alone)."""
 
     host: str
@@ -40,6 +43,7 @@ class Front(Section):
     provider: str | None = None
     kind: FrontKind = "other"
     models: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    email_header: str | None = None
     https: Https | None = None
     proxies: Networks = ()
 
@@ -73,9 +77,20 @@ class Front(Section):
             raise ValueError(f"begins with {path.split('/')[1]}, which is ours. Name the path that the UI calls")
         return path
 
+    @field_validator("email_header")
+    @classmethod
+    def _a_header(cls, given: str | None) -> str | None:
+        if given is not None and (_EMAIL_HEADER.fullmatch(given) is None or given.lower() in _SAID_OTHERWISE):
+            raise ValueError(
+                "is no name for such a header. Write X-Sekisho-Email, and the same in the chat UI's settings"
+            )
+        return given
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         said = []
+        if self.email_header is not None and self.upstream is None:
+            said.append("has email_header, and no upstream that it could tell. Name the chat UI, or take it out")
         if self.upstream is not None:
             url = urlsplit(self.upstream)
             if url.scheme == "http" and not self.insecure_upstream and not is_loopback(url.hostname or ""):

@@ -46,10 +46,12 @@ def _is_address(host: str) -> bool:
 
 class Provider(ProviderCredentials):
     """One provider of an API: where it is, which dialect it speaks, with which key we call it. `hosts` are the names
-    under which callers of the forward mode know it; left out, that of its upstream."""
+    under which callers of the forward mode know it; left out, that of its upstream. `models` are those that it lists to
+    callers, as far as the rules let them; left out, it is asked itself."""
 
     upstream: Annotated[str, AfterValidator(base_address)]
     hosts: tuple[str, ...] | None = None
+    models: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     dialect: Dialect | None = None
     insecure_upstream: bool = False
     safety_identifier: bool = False
@@ -237,6 +239,8 @@ class Settings(Section):
                 raise ValueError(f"{name} needs a dialect: one of {', '.join(sorted(set(BUILT_IN.values())))}")
             if provider.safety_identifier and dialect != "openai":
                 raise ValueError(f"{name} has safety_identifier, which is a field of OpenAI's API alone. Take it out")
+            if provider.models and dialect != "openai":
+                raise ValueError(f"{name} has models, which are listed in the way of OpenAI's API alone. Take them out")
             known[name] = provider.model_copy(update={"dialect": dialect})
         return known
 

@@ -21,7 +21,7 @@ SETTINGS = """
 profile: {profile}
 data_dir: {data}
 providers:
-  openai: {{upstream: '{upstream}'}}
+  openai: {{upstream: '{upstream}'{provider}}}
 {identity}policies:
   rules: [{{name: all, domains: [example.com], models: ['gpt-4o*'], operations: [chat, responses]}}]
 """
@@ -37,11 +37,15 @@ async def worker(
     broken: Callable[[Pipeline, AccessGate], None] | None = None,
     more: str = "",
     identity: str | None = None,
+    provider: str = "",
 ) -> AsyncIterator[str]:
     """Yields the URL to call. `broken` may take parts of the pipeline and spoil them; `more` is added to the
-    settings."""
+    settings, `provider` to those of the provider."""
     settings = parse_settings(
-        SETTINGS.format(profile=profile, data=folder / "data", upstream=upstream, identity=identity or IDENTITY) + more
+        SETTINGS.format(
+            profile=profile, data=folder / "data", upstream=upstream, identity=identity or IDENTITY, provider=provider
+        )
+        + more
     )
     pipeline = pipeline_from(settings)
     await pipeline.start()

@@ -32,6 +32,7 @@ ANN = Principal("u-ann", "ann@example.com", "example.com", "corp")
 CHAT = '{"model": "gpt-4o", "messages": [{"role": "user", "content": "こんにちは"}]}'.encode()
 STREAM = b'{"model": "gpt-4o", "stream": true, "messages": []}'
 SAME = {"Sec-Fetch-Site": "same-origin", "Origin": ORIGIN, "Content-Type": "application/json"}
+ACTION = {**SAME, "Next-Action": "2f7a", "Content-Type": "text/plain;charset=UTF-8", "Accept": "text/x-component"}
 WORKER = {"Service-Worker": "script"}  # it would stand before our own pages, and read them
 PAGE = {"Sec-Fetch-Mode": "navigate", "Accept": "text/html"}
 API = "/api/openai/v1/chat/completions"
@@ -194,6 +195,10 @@ _REFUSED: list[tuple[str, str, str, str | None, dict[str, str], int, str | None]
     ("images, named twice", "GET", _IMAGE.format(_FILES + "%2Fa.png") + "&url=x", "GOOD", {}, 403, "path_not_allowed"),
     ("a service worker of the UI", "GET", "/serviceWorker.js", "GOOD", WORKER, 403, "path_not_allowed"),
     ("our chat beside a UI", "GET", "/chat/history", "GOOD", SAME, 403, "path_not_allowed"),
+    ("a function of NextChat that is told what to start", "POST", "/", "GOOD", ACTION, 403, "path_not_allowed"),
+    ("another method than its pages use", "PUT", "/", "GOOD", SAME, 403, "path_not_allowed"),
+    ("a form to its file", "POST", "/serviceWorkerRegister.js", "GOOD", SAME, 403, "path_not_allowed"),
+    ("its settings of another site's page", "POST", "/api/config", "GOOD", {"Origin": "null"}, 403, "cross_site"),
     ("the API's path, written otherwise", "POST", "/api/%6fpenai/v1/chat/completions", "GOOD", SAME, 400, "bad_path"),
     ("a path that leaves the API", "POST", "/api/openai/../proxy/x", "GOOD", SAME, 400, "bad_path"),
     ("a whole address", "GET", f"http://{HOST}/", "GOOD", PAGE, 400, None),
@@ -251,6 +256,42 @@ async def test_what_nextchats_own_pages_need_passes(tmp_path: Path, target: str)
 
     assert answer.status == 200
     assert [got.target for got in here.ui.received] == [target]
+
+
+@pytest.mark.parametrize("told", [b"", b"[]"])
+async def test_a_function_of_nextchats_server_that_is_told_nothing_passes_as_its_pages_call_it(
+    tmp_path: Path, told: bytes
+) -> None:
+    async with place(tmp_path) as here:
+        answer = await here.ask_as(session(tmp_path), "POST", "/", told, ACTION)
+
+    assert answer.status == 200
+    assert [(got.target, got.body, got.header("next-action")) for got in here.ui.received] == [("/", told, "2f7a")]
+
+
+async def test_nextchats_pages_are_told_the_models_that_their_person_may_use_and_its_server_is_not_asked(
+    tmp_path: Path,
+) -> None:
+    async with place(tmp_path) as here:
+        answer = await here.ask_as(session(tmp_path), "POST", "/api/config", b"", SAME)
+        stranger = await here.ask_as(None, "POST", "/api/config", b"", SAME)
+
+    said = json.loads(answer.body)
+    assert (answer.status, stranger.status) == (200, 401)
+    assert said["customModels"] == "-all,+gpt-4o@OpenAI,+gpt-4o-mini@OpenAI"
+    assert (said["defaultModel"], said["needCode"], said["hideUserApiKey"]) == ("gpt-4o", False, True)
+    assert here.ui.received == []
+
+
+async def test_a_chat_ui_is_told_whose_session_it_is_and_takes_nobody_elses_word(tmp_path: Path) -> None:
+    async with place(tmp_path, kind="open-webui", more=", email_header: X-Sekisho-Email") as here:
+        made_up = {"X-Sekisho-Email": "boss@example.com", "x_sekisho_email": "boss@example.com"}
+        answer = await here.ask_as(session(tmp_path), "GET", "/api/v1/auths/", fields=made_up)
+        refused = await here.ask_as(session(tmp_path), "GET", "/", fields={"X-Sekisho-Email": "boss@example.com"})
+
+    assert (answer.status, refused.status) == (400, 200)  # two readings of one name are refused whatever they say
+    (got,) = here.ui.received
+    assert [value for name, value in got.fields if name.lower() == "x-sekisho-email"] == ["ann@example.com"]
 
 
 async def test_a_session_is_no_bearer(tmp_path: Path) -> None:

@@ -44,22 +44,10 @@ PHONE = {"width": 390, "height": 844}
 
 
 @dataclass
-class Town:
-    """All of it, running."""
+class Recorded:
+    """A gateway, and what is on record of it."""
 
     instance: Instance
-    provider: Provider
-    ui: Provider
-    issuer: str
-
-    @property
-    def url(self) -> str:
-        return f"http://localhost:{self.instance.port}"
-
-    @property
-    def chat_url(self) -> str:
-        """A front without a chat UI: our own page."""
-        return f"http://chat.localhost:{self.instance.port}"
 
     def record_of(self, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """The one record that these words fit, as soon as it is there."""
@@ -73,6 +61,24 @@ class Town:
         self.instance.wait_until(there)
         (one,) = found
         return one
+
+
+@dataclass
+class Town(Recorded):
+    """All of it, running."""
+
+    provider: Provider
+    ui: Provider
+    issuer: str
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.instance.port}"
+
+    @property
+    def chat_url(self) -> str:
+        """A front without a chat UI: our own page."""
+        return f"http://chat.localhost:{self.instance.port}"
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +106,7 @@ def page_of(chromium: "Browser") -> Iterator[Callable[..., "Page"]]:
             locale=language,
             is_mobile=size is PHONE,
             has_touch=size is PHONE,
+            ignore_https_errors=True,  # a front's certificate is made for the test
         )
         contexts.append(context)
         page = context.new_page()
@@ -118,7 +125,7 @@ def sign_in(page: "Page", login: str) -> None:
     page.locator("input[name=password]").fill("x")
     page.locator("button[type=submit]").click()
     page.locator("button[type=submit]").click()  # its consent
-    page.wait_for_url(re.compile(r"http://localhost:"))
+    page.wait_for_url(re.compile(r"https?://localhost:"))
 
 
 def signed_in(page: "Page", town: Town, email: str = "ann@example.com") -> None:

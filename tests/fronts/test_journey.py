@@ -48,6 +48,7 @@ def test_an_employee_signs_in_and_chats_and_the_words_stream_in_one_by_one(
     assert page.locator("#answer").inner_text() == "".join(WORDS)
     states = page.evaluate("window.states")
     assert [text for _, text in states] == ["".join(WORDS[: i + 1]) for i in range(len(WORDS))]
+    assert page.evaluate("navigator.serviceWorker.getRegistrations().then((all) => all.length)") == 0
     assert states[-1][0] - states[0][0] > 300  # milliseconds: each came when it was said, and not all at the end
 
     (asked,) = town.provider.received

@@ -147,6 +147,11 @@ def test_client_certificates_need_a_listener_with_tls_where_they_count() -> None
     assert parse_settings(f"listen: [{{address: '127.0.0.1:8080', {tls}}}]\n{identity}").identity.issuers
 
 
+def test_models_are_listed_in_the_way_of_openais_api_alone() -> None:
+    (said,) = problems("providers: {anthropic: {upstream: 'https://a.example', models: [claude-opus-5]}}")
+    assert "anthropic has models, which are listed in the way of OpenAI's API alone" in said
+
+
 def test_safety_identifier_is_for_openais_api_alone() -> None:
     (said,) = problems("providers: {anthropic: {upstream: 'https://a.example', safety_identifier: true}}")
     assert "anthropic has safety_identifier, which is a field of OpenAI's API alone" in said
@@ -241,6 +246,9 @@ FRONT = "fronts: [{{host: chat.example.com, upstream: 'https://nextchat.example.
         (FRONT.format(more="https: proxy, proxies: [10.0.0.1], api_path: /chat/x"), "which is ours"),
         (FRONT.format(more="https: proxy, proxies: [10.0.0.1], api_path: /a/../b"), "is no path"),
         (FRONT.format(more="https: proxy, proxies: [10.0.0.1]"), "fronts need sign_in"),
+        (FRONT.format(more="email_header: Cookie"), "is no name for such a header"),
+        (FRONT.format(more="email_header: X-Forwarded-Host"), "is no name for such a header"),
+        ("fronts: [{host: chat.localhost, email_header: X-Sekisho-Email}]", "no upstream that it could tell"),
         ("fronts: [{host: chat.localhost, upstream: 'http://nextchat:3000'}]", "insecure_upstream: true"),
         ("fronts: [{host: chat.localhost, upstream: 'http://localhost:1/x'}]", "without a path"),
         ("fronts: [{host: 'https://chat.example.com'}]", "fronts[0].host is no host"),
