@@ -180,38 +180,49 @@ def last_access(data_dir: Path) -> tuple[int, str] | None:
 
 
 def verify_access(
-    data_dir: Path, heads: Iterable[tuple[int, str]] = (), *, seen_one: Callable[[], None] = lambda: None
+    data_dir: Path,
+    heads: Iterable[tuple[int, str]] = (),
+    *,
+    seen_one: Callable[[], None] = lambda: None,
+    newest: int | None = None,
 ) -> AccessVerdict:
-    """Recompute every hash, oldest first, and hold signed heads, (seq, hash), against them."""
+    """Recompute every hash, oldest first, and hold signed heads, (seq, hash), against them; with `newest` of so many
+    looks alone, whose first is taken at its word for what came before."""
     verdict = AccessVerdict()
     try:
-        verdict.broken = _problem(data_dir, dict(heads), verdict, seen_one)
+        verdict.broken = _problem(data_dir, dict(heads), verdict, seen_one, newest)
     except sqlite3.Error as cannot:
         verdict.broken = f"it cannot be read: {cannot}"
     return verdict
 
 
 def _problem(
-    data_dir: Path, signed: dict[int, str], verdict: AccessVerdict, seen_one: Callable[[], None]
+    data_dir: Path, signed: dict[int, str], verdict: AccessVerdict, seen_one: Callable[[], None], newest: int | None
 ) -> str | None:
-    previous = GENESIS
+    previous, expected = GENESIS, 1
     if access_path(data_dir).exists():
         connection = _open_to_read(access_path(data_dir))
         try:
-            for row in connection.execute("select * from access order by seq"):
+            if newest is not None:
+                last = connection.execute("select max(seq) from access").fetchone()[0] or 0
+                before = connection.execute("select hash from access where seq = ?", (last - newest,)).fetchone()
+                if before is not None:
+                    previous, expected = before["hash"], last - newest + 1
+            for row in connection.execute("select * from access where seq >= ? order by seq", (expected,)):
                 seen_one()
-                if (why := _wrong(row, verdict.records + 1, previous)) is not None:
+                if (why := _wrong(row, expected, previous)) is not None:
                     return why
                 if (head := signed.pop(row["seq"], None)) is not None:
                     if head != row["hash"]:
                         return f"look {row['seq']} is not the one that a signed head names"
                     verdict.heads_matched += 1
                 previous = row["hash"]
+                expected += 1
                 verdict.records += 1
         finally:
             connection.close()
     if signed:
-        return f"looks {verdict.records + 1} to {max(signed)} are cut off: a signed head names the last"
+        return f"looks {expected} to {max(signed)} are cut off: a signed head names the last"
     return None
 
 

@@ -94,6 +94,7 @@ class Eraser:
             seqs = self._seqs(erasure)
             yield from self._old_index(erasure, seqs)
             yield from self._contents(erasure, seqs, number)
+            yield from self._sums(erasure)
             yield from self._chunks(erasure)
             for pair in erasure.pairs:
                 for gone in forget_unread(self._connection, person=pair):
@@ -176,6 +177,23 @@ class Eraser:
                         break
             yield "exchanges", done, len(seqs)
 
+    def _sums(self, erasure: Erasure) -> Iterator[Step]:
+        """What had no content to take out, since its rule keeps none, is nobody's in sums either."""
+        holds, seqs = Holds(self._connection), []
+        for pair in erasure.pairs:
+            rows = self._connection.execute(_NAMED, pair)
+            seqs += [seq for seq, thread_id in rows if holds.on(*pair, thread_id) is None]
+        done = 0
+        while done < len(seqs):
+            until = time.monotonic() + BUDGET
+            with transaction(self._connection):
+                while done < len(seqs):
+                    self._connection.execute("update exchange set unnamed = 1 where seq = ?", (seqs[done],))
+                    done += 1
+                    if time.monotonic() >= until:
+                        break
+            yield "names in sums", done, len(seqs)
+
     def _one(self, erasure: Erasure, seq: int, number: int) -> None:
         execute = self._connection.execute
         samples = self._index.remove(seq)
@@ -185,7 +203,7 @@ class Eraser:
         execute("update body set request=null, request_json=null, response=null, raw='expired' where seq = ?", (seq,))
         execute("delete from raw_reply where seq = ?", (seq,))
         erase_columns(self._connection, seq)
-        execute("update exchange set salt = null where seq = ?", (seq,))
+        execute("update exchange set salt = null, unnamed = 1 where seq = ?", (seq,))
         execute("insert into erased values (?, ?)", (seq, number))
         self._threads.forget([seq])
         erasure.counts.exchanges += 1
@@ -258,6 +276,10 @@ class Eraser:
 _HELD_CONTENT: Final = """
     select e.seq, e.thread_id from exchange e join body b on b.seq = e.seq
     where e.issuer = ? and e.subject = ? and b.raw <> 'off' and not exists (select 1 from erased x where x.seq = e.seq)
+"""
+_NAMED: Final = """
+    select e.seq, e.thread_id from exchange e join body b on b.seq = e.seq
+    where e.issuer = ? and e.subject = ? and b.raw = 'off' and e.unnamed = 0 order by e.seq
 """
 _PLACES: Final = ("request", "request_json", "response", "content", "said")
 _MANIFESTS: Final = """

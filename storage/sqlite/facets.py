@@ -10,7 +10,7 @@ from storage.query.terms import After, Before, Field, Query
 from storage.sqlite.selection import by_kind, is_only_by_kind
 
 _COLUMNS: Final[dict[Field, str]] = {
-    "user": "coalesce(nullif(e.email, ''), e.subject)",
+    "user": "iif(e.unnamed, null, coalesce(nullif(e.email, ''), e.subject))",
     "domain": "e.domain",
     "model": "coalesce(e.request_model, e.response_model)",
     "operation": "e.operation",
@@ -25,7 +25,8 @@ type Asked = Callable[..., list[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Facets:
-    """Counts by value, the most frequent first, of the exchanges that were looked at. `all_of_them`: these were all."""
+    """Counts by value, the most frequent first, of the exchanges that were looked at; whoever was erased is no value of
+    `user`. `all_of_them`: these were all."""
 
     looked_at: int
     all_of_them: bool

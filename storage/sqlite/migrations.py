@@ -11,12 +11,12 @@ from storage.sqlite.breaks import m004_breaks
 from storage.sqlite.coverage import m008_coverage
 from storage.sqlite.readable import m003_readable
 from storage.sqlite.sealed_rows import m006_sealed
-from storage.sqlite.tally import m010_tally
+from storage.sqlite.tally import m010_tally, m011_unnamed
 from storage.sqlite.thread_index import m002_threads
 
 migrations: Final = Migrations("audit")
 
-SCHEMA_VERSION: Final = 10
+SCHEMA_VERSION: Final = 11
 """What this code can read and write: the number of the last step below."""
 
 
@@ -131,3 +131,4 @@ migrations()(m007_retention)
 migrations()(m008_coverage)
 migrations()(m009_due)
 migrations()(m010_tally)
+migrations()(m011_unnamed)

@@ -46,8 +46,8 @@ def identities_of(connection: sqlite3.Connection, who: Who) -> list[Identity]:
 def identity(connection: sqlite3.Connection, issuer: str, subject: str) -> Identity | None:
     """What is on record of this identity and not erased yet; None where there is nothing."""
     count, first, last = connection.execute(
-        "select count(*), min(started_at), max(started_at) from exchange e where issuer = ? and subject = ? "
-        "and not exists (select 1 from erased x where x.seq = e.seq)",
+        "select count(*), min(started_at), max(started_at) from exchange where issuer = ? and subject = ? "
+        "and unnamed = 0",
         (issuer, subject),
     ).fetchone()
     emails = connection.execute(

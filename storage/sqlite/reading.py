@@ -188,10 +188,11 @@ class AuditReader:
         return summaries(self._asked, query, self._selection(query), within, steps, by, self._zone)
 
     def first_seen(self, issuer: str, subject: str) -> int | None:
-        """When the first exchange of this identity that is on record began: microseconds since 1970."""
+        """When the first exchange of this identity that is on record and not erased began: microseconds since 1970."""
         found = self._asked(
-            "select started_at from exchange where issuer = ? and subject = ? order by seq limit 1", issuer, subject
-        )
+            "select started_at from exchange where issuer = ? and subject = ? and unnamed = 0 order by seq limit 1",
+            issuer, subject,
+        )  # fmt: skip
         return int(found[0][0]) if found else None
 
     def begun(self) -> int:

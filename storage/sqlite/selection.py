@@ -182,14 +182,14 @@ def _glob(value: str) -> str:
 
 def _user(value: str) -> _Sql:
     """The address, which is kept in lower case, or the subject, whose case counts (RFC 7519, 4.1.2). Who that may be is
-    asked first: there is an index of people."""
+    asked first: there is an index of people. What was erased is nobody's, also when its person came back."""
     if "*" in value:
         same, address, subject = "glob", _glob(value.lower()), _glob(value)
     else:
         same, address, subject = "=", value.lower(), value
     people = f"select issuer, subject from identity where email {same} ? or subject {same} ?"  # noqa: S608 - our own
     return (
-        f"(e.issuer, e.subject) in ({people}) and (e.email {same} ? or e.subject {same} ?)",
+        f"(e.issuer, e.subject) in ({people}) and (e.email {same} ? or e.subject {same} ?) and e.unnamed = 0",
         (address, subject, address, subject),
     )
 

@@ -15,10 +15,13 @@ from storage.sqlite.whereabouts import Stretch
 
 Dimension = Literal["step", "issuer", "subject", "person", "domain", "model", "outcome", "code", "rule", "end_state"]
 
+ERASED: Final = ""
+"""In place of a person: people who were erased, together. None is nobody known."""
+
 _DIMENSIONS: Final[dict[Dimension, str]] = {
-    "issuer": "e.issuer",
-    "subject": "e.subject",
-    "person": "coalesce(nullif(e.email, ''), e.subject)",
+    "issuer": "iif(e.unnamed, null, e.issuer)",
+    "subject": "iif(e.unnamed, null, e.subject)",
+    "person": f"iif(e.unnamed, '{ERASED}', coalesce(nullif(e.email, ''), e.subject))",
     "domain": "e.domain",
     "model": "coalesce(e.request_model, e.response_model)",
     "outcome": "e.outcome",
@@ -37,7 +40,7 @@ class Group:
     step: int | None = None  # started_at, in whole steps since 1970 of the zone that was asked for
     issuer: str | None = None
     subject: str | None = None
-    person: str | None = None  # address, else subject
+    person: str | None = None  # address, else subject; or ERASED
     domain: str | None = None
     model: str | None = None
     outcome: str | None = None

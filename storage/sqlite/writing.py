@@ -265,7 +265,7 @@ class AuditWriter:
             seen.boot, seen.number,
             self._reader, *derived_values(derived),
             seal.seal(salt, of_exchange(seen.id, "salt")) if seal and salt else salt, request_digest, response_digest,
-            previous, this,
+            previous, this, int(erased),
         )  # fmt: skip
         seq = self._connection.execute(_INSERT, values).lastrowid
         assert seq is not None
@@ -352,5 +352,5 @@ _COLUMNS = """
     upstream_request_id overhead ttft duration changed boot number
     reader
 """.split()  # noqa: SIM905 - fifty words read better than fifty strings
-_COLUMNS += [*DERIVED, "salt", "request_digest", "response_digest", "prev_hash", "hash"]
+_COLUMNS += [*DERIVED, "salt", "request_digest", "response_digest", "prev_hash", "hash", "unnamed"]
 _INSERT = f"insert into exchange ({', '.join(_COLUMNS)}) values ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 - names of our own

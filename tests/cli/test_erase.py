@@ -1,10 +1,16 @@
 """erase and hold: a person's content goes, for good; what is held stays."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from exchange.principal import Principal
 from storage.commands import Commands
+from storage.query.terms import Query
+from storage.sqlite.reading import AuditReader
+from storage.sqlite.summary import Steps
+from storage.sqlite.tally import DAY
 from tests.cli.conftest import Desk
 from tests.cli.records import chat
 
@@ -39,6 +45,26 @@ def test_as_an_auditor_tries_it(desk: Desk) -> None:
     raw = desk.sekisho("show", ids[0], "--raw", "request")
     assert (raw.exit_code, raw.stdout) == (1, "")
     assert "raw is expired" in raw.stderr
+
+
+def test_no_sum_names_who_was_erased_and_all_are_counted(desk: Desk) -> None:
+    prepared(desk)
+    others = chat("b", "c")
+    bob = Principal("bob", "bob@example.com", "example.com", "own")
+    desk.store(replace(others, seen=replace(others.seen, principal=bob)))
+    assert desk.sekisho(*ERASE, "--yes").exit_code == 0
+
+    reader = AuditReader(desk.data_dir)
+    try:
+        (groups,) = reader.summaries(Query(), Steps(DAY, 0), [("issuer", "subject", "person")])
+        users = reader.facets(Query(), 100).values["user"]
+    finally:
+        reader.close()
+    assert users == [("bob@example.com", 1)]
+    assert {(each.subject, each.person): each.count for each in groups} == {
+        (None, ""): 2,
+        ("bob", "bob@example.com"): 1,
+    }
 
 
 def test_the_outcome_is_there_for_programs(desk: Desk) -> None:

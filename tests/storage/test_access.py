@@ -63,6 +63,24 @@ def test_a_removed_look_is_named(tmp_path: Path, looks: sqlite3.Connection) -> N
     assert verify_access(tmp_path).broken == "looks 2 to 2 are missing"
 
 
+@pytest.mark.parametrize(("newest", "records"), [(1, 1), (3, 3), (4, 4), (9, 4)])
+def test_the_newest_looks_can_be_verified_alone(
+    tmp_path: Path, looks: sqlite3.Connection, newest: int, records: int
+) -> None:
+    verdict = verify_access(tmp_path, newest=newest)
+    assert (verdict.broken, verdict.records) == (None, records)
+    looks.execute("update access set reason = 'x' where seq = 4")
+    looks.close()
+    assert verify_access(tmp_path, newest=newest).broken == "look 4 was altered"
+
+
+def test_a_look_removed_among_the_newest_is_named(tmp_path: Path, looks: sqlite3.Connection) -> None:
+    looks.execute("delete from access where seq = 3")
+    looks.close()
+    for newest in (1, 2, 3):
+        assert verify_access(tmp_path, newest=newest).broken == "looks 3 to 3 are missing"
+
+
 @pytest.mark.parametrize("all_of_it", [False, True])
 def test_a_tail_that_was_cut_off_shows_against_a_signed_head(
     tmp_path: Path, looks: sqlite3.Connection, all_of_it: bool

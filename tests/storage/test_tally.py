@@ -26,7 +26,7 @@ from storage.sqlite.driver import audit_path
 from storage.sqlite.reading import AuditReader
 from storage.sqlite.selection import select
 from storage.sqlite.summary import Dimension, Group, Steps, _from_exchanges, _together, summaries
-from storage.sqlite.tally import DAY, KIND, SUMS, tally_anew, tally_zone
+from storage.sqlite.tally import DAY, SUMS, tally_anew, tally_zone, unnamed_kind
 from storage.sqlite.transaction import transaction
 from storage.sqlite.whereabouts import EVERYWHERE, stretches
 from storage.sqlite.writing import AuditWriter
@@ -77,10 +77,13 @@ def writer(full: Path, tmp_path: Path) -> Iterator[AuditWriter]:
     kept.close()
 
 
+COLUMNS = unnamed_kind("e")
+
+
 def kept(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
     sums = ", ".join(f"t.{name}" for name in ("count", *SUMS))
     rows = connection.execute(
-        f"select t.day, {', '.join(f'k.{name}' for name in KIND)}, k.count, {sums} "
+        f"select t.day, {', '.join(f'k.{name}' for name in COLUMNS)}, k.count, {sums} "
         "from tally t join tally_kind k on k.id = t.kind order by 1, k.id"
     ).fetchall()
     return sorted((tuple(row) for row in rows), key=repr)
@@ -89,9 +92,11 @@ def kept(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
 def counted(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
     """The same, by looking at every exchange."""
     zone = int(connection.execute("select value from meta where name = 'tally_zone'").fetchone()[0])
-    columns = ", ".join(f"e.{name}" for name in KIND)
+    columns = ", ".join(COLUMNS.values())
     sums = ", ".join(f"sum({how.format(e='e')})" for how in SUMS.values())
-    same = " and ".join(f"x.{name} is e.{name}" for name in KIND)
+    same = " and ".join(
+        f"{other} is {one}" for one, other in zip(COLUMNS.values(), unnamed_kind("x").values(), strict=True)
+    )
     rows = connection.execute(
         f"select (e.started_at + ?) / {DAY} as day, {columns}, (select count(*) from exchange x where {same}), "
         f"count(*), {sums} from exchange e group by day, {columns}",
@@ -137,7 +142,7 @@ def test_the_tally_is_what_a_look_at_every_exchange_says(
     assert kept(connection) == counted(connection)
     places = connection.execute(
         "select count(*) from exchange e join tally_kind k on k.last_seq >= e.seq and k.first_seq <= e.seq "
-        f"and {' and '.join(f'k.{name} is e.{name}' for name in KIND)}"
+        f"and {' and '.join(f'k.{name} is {value}' for name, value in COLUMNS.items())}"
     ).fetchone()
     assert places == connection.execute("select count(*) from exchange").fetchone()
 
