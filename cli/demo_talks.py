@@ -81,6 +81,15 @@ ENGLISH: Final[tuple[Talk, ...]] = (
     ),
     (
         (
+            "Draft a reply to Priya Nair of Northwind Foods (priya@northwind.example): her invoice 20417 was charged twice.",
+            (
+                "Dear Priya,\n\nThank you for telling us. Invoice **20417** was charged twice; the second charge goes back to "
+                "you within five working days. I am sorry for the trouble."
+            ),
+        ),
+    ),
+    (
+        (
             "Compare three ways to store audit logs for a mid-size company.",
             (
                 "| way | cost | search | proof |\n|---|---|---|---|\n| files | low | grep | none |\n| database | middle | "
@@ -132,6 +141,16 @@ JAPANESE: Final[tuple[Talk, ...]] = (
             "議事録を整えてください。田中: 来週リリース。佐藤: テストが足りない。",
             "**決定事項**\n\n- リリースは来週（田中）\n\n**課題**\n\n- テストの追加（佐藤）",
         ),
+    ),
+    (
+        (
+            "みらい商事の高橋様（03-5555-0142）への値上げのご案内を、丁寧な文面で作ってください。来月から8%です。",
+            (
+                "高橋様\n\n平素より格別のお引き立てを賜り、厚く御礼申し上げます。誠に恐縮ながら、来月より価格を **8%** 改定させて"
+                "いただきたく存じます。詳細は改めてご説明に伺います。"
+            ),
+        ),
+        ("電話番号は本文に入れないでください。", "承知しました。本文に電話番号は入っていません。"),
     ),
     (
         (

@@ -7,9 +7,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from console.house import House
-from storage.access import read_access, verify_access
+from storage.access import last_access, read_access, verify_access
 
 _SHOWN = 200
+_WALKED = 5_000
+"""Looks whose hashes a page recomputes: it is not to take longer the longer the log is. `sekisho verify` walks all."""
 
 
 class AccessPage:
@@ -23,14 +25,20 @@ class AccessPage:
         data_dir = self._house.settings.data_dir
         try:
             looks = list(read_access(data_dir, _SHOWN))[::-1]
-            verdict = verify_access(data_dir)
+            verdict = verify_access(data_dir, newest=_WALKED)
+            last = last_access(data_dir)
         except (sqlite3.Error, OSError) as cannot:
             said = f"access.db: {cannot}."
             return self._house.page(
                 request, "message.html", 503, title="The record cannot be read", said=said, remedy=None
             )
         return self._house.page(
-            request, "access.html", looks=[(look, _local(look.at)) for look in looks], verdict=verdict, shown=_SHOWN
+            request,
+            "access.html",
+            looks=[(look, _local(look.at)) for look in looks],
+            verdict=verdict,
+            shown=_SHOWN,
+            all_of_them=last is None or last[0] <= verdict.records,
         )
 
 

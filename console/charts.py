@@ -22,8 +22,15 @@ class Series:
     values: Sequence[float]
 
 
-def columns(labels: Sequence[str], series: Sequence[Series], said: Callable[[float], str]) -> Markup:
-    """Columns, the series stood on each other; `said` puts the highest into words."""
+type Said = Callable[[float], str]
+"""Puts a value into words."""
+
+type Say = Callable[[str], str]
+"""Says a key of the catalogue in this person's language."""
+
+
+def columns(labels: Sequence[str], series: Sequence[Series], said: Said, say: Say) -> Markup:
+    """Columns, the series stood on each other; each says what it is to whoever points at it."""
     tops = [sum(each.values[i] for each in series) for i in range(len(labels))]
     top = max([*tops, 0]) or 1
     width = _WIDTH / max(len(labels), 1)
@@ -33,17 +40,19 @@ def columns(labels: Sequence[str], series: Sequence[Series], said: Callable[[flo
         for each in series:
             height = _TALL * each.values[i] / top
             if height > 0:
+                place = (i * width + width * _GAP / 2, _HEIGHT - base - height, width * (1 - _GAP), height)
+                pointed = _pointed(labels[i], each, said(each.values[i]), say)
                 shapes.append(
-                    Markup('<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>').format(
-                        each.css, i * width + width * _GAP / 2, _HEIGHT - base - height, width * (1 - _GAP), height
-                    )
+                    Markup(
+                        '<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"><title>{}</title></rect>'
+                    ).format(each.css, *place, pointed)
                 )
             base += height
     return _drawn([*shapes, *_foot(labels, width), _high(said(top))])
 
 
-def lines(labels: Sequence[str], series: Sequence[Series], said: Callable[[float], str]) -> Markup:
-    """Lines; a value below zero is one that is not known. `said` puts the highest into words."""
+def lines(labels: Sequence[str], series: Sequence[Series], said: Said, say: Say) -> Markup:
+    """Lines; a value below zero is one that is not known."""
     top = max([value for each in series for value in each.values] or [0]) or 1
     width = _WIDTH / max(len(labels), 1)
     shapes: list[Markup] = []
@@ -53,9 +62,14 @@ def lines(labels: Sequence[str], series: Sequence[Series], said: Callable[[float
             if value >= 0:
                 x, y = (i + 0.5) * width, _HEIGHT - _TALL * value / top
                 points.append(f"{x:.1f},{y:.1f}")
-                shapes.append(Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="2.5"/>').format(each.css, x, y))
+                dot = Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="3"><title>{}</title></circle>')
+                shapes.append(dot.format(each.css, x, y, _pointed(labels[i], each, said(value), say)))
         shapes.append(Markup('<polyline class="{} line-of" points="{}"/>').format(each.css, " ".join(points)))
     return _drawn([*shapes, *_foot(labels, width), _high(said(top))])
+
+
+def _pointed(label: str, series: Series, value: str, say: Say) -> str:
+    return f"{label} · {say(series.name)}: {value}"
 
 
 def share(value: float, most: float) -> Markup:

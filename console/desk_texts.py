@@ -41,7 +41,7 @@ JAPANESE: Final = {
     "{n} turns came again as they were": "同じ内容の再送 {n} 件", "Changed in the request": "リクエストの変更点", "Nothing new was said.": "新しい発言はありません。",
     "Nothing on record comes before this in its conversation.": "この会話で、これより前の記録はありません。",
     "Replay": "再生", "Stop": "停止", "Speed": "速度", "It ended here:": "ここで終わりました:",
-    "Replay needs JavaScript. Without it: sekisho replay": "再生には JavaScript が必要です。代わりに: sekisho replay",
+    "Replay needs JavaScript. Without it:": "再生には JavaScript が必要です。代わりに:",
     "under the signed head of": "署名済みの先頭:", "no signed head stands over it yet": "まだ署名済みの先頭に含まれていません",
     "Saved searches": "保存した検索", "Keep this search": "この検索を保存", "Name of this search": "検索の名前", "Remove": "削除",
     "Searches that you keep stay in this browser, for you alone.": "保存した検索は、このブラウザーのあなた専用の一覧に残ります。",
@@ -50,5 +50,9 @@ JAPANESE: Final = {
     "No more searches fit into this browser. Remove one first.": "これ以上このブラウザーに保存できません。先にどれかを削除してください。",
     "Orders cannot be used": "指示を扱えません",
     "Export as JSON lines": "JSON Lines で書き出す", "Not exported": "書き出せません",
+    "Stands still: see the log": "停止中です。ログを確認してください", "It broke off. Play it again.": "途中で切れました。もう一度再生してください。",
+    "{n} found": "{n} 件", "more than {n} found": "{n} 件以上", "Your look": "今回の閲覧", "written down first": "表示の前に記録しました",
+    "erased people": "消去済みの利用者",
+    "{n} exchanges are of people who were erased: they are counted, and name nobody.": "消去済みの利用者の {n} 件は、集計には含まれますが、名前は表示されません。",
     "Erased": "消去済み", "What was said was erased.": "内容は消去されました。",
 }  # fmt: skip

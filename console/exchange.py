@@ -17,6 +17,7 @@ from console.turns import PAGE, bubbles
 from console.waterfall import drawing, spans
 from exchange.decision import CODES
 from storage.query.terms import Is, Query, Term
+from storage.sqlite.reading import RawBody
 from wire.conversation import Turn, conversation
 from wire.conversation.record import ShownRecord, read_record
 from wire.conversation.turn import compact
@@ -57,7 +58,7 @@ class OneExchange:
         first = _first(request, turns)
         with self._house.store(request) as store:
             chain = standing(self._house.settings, store.problem_of, record.node, record.seq)
-            arrivals = store.raw(record.id, "response").arrivals if not large else []
+            arrivals = raw_of(store, record, "response").arrivals if not large else []
             follows = content and not large and self._before(store, record, bodies=0) is not None
         shown = turns[first : first + PAGE]
         fresh = _fresh(record)
@@ -172,7 +173,7 @@ class OneExchange:
         record = self._head(request, request.path_params["id"])
         self._house.looking.at(session_of(request), "show", [record.seq], id=record.id, raw=side)
         with self._house.store(request) as store:
-            body = store.raw(record.id, side)
+            body = raw_of(store, record, side)
         if body.state != "kept" and not body.content:
             raise NotFound("The exact bytes of this exchange are not kept any more.")
         return _file(body.content, f"{record.id}.{side}.bin")
@@ -182,7 +183,10 @@ class OneExchange:
         record = self._head(request, request.path_params["id"])
         self._house.looking.at(session_of(request), "export", [record.seq], id=record.id)
         with self._house.store(request) as store:
-            return _file(store.find(record.id)[0] + b"\n", f"{record.id}.json")
+            found = store.find(record.id)
+        if not found:
+            raise NotFound("There is no exchange of this id.")
+        return _file(found[0] + b"\n", f"{record.id}.json")
 
     def _is_thread(self, request: Request, given: str) -> bool:
         wanted = _hex(given)
@@ -206,6 +210,18 @@ class OneExchange:
         with self._house.store(request) as store:
             found = store.find(head.id)
         return (read_record(found[0]) if found else head), False
+
+
+def raw_of(store: Store, record: ShownRecord, side: str) -> RawBody:
+    """The exact bytes of its request or response.
+
+    Raises:
+        NotFound: it was let go of since the record was read.
+    """
+    try:
+        return store.raw(record.id, side)
+    except LookupError:
+        raise NotFound("There is no exchange of this id.") from None
 
 
 def _hex(given: str) -> str:

@@ -1,5 +1,7 @@
 """The list of exchanges: search, facets, pages, and what comes in while somebody looks."""
 
+import logging
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from typing import Any, Final
@@ -11,21 +13,28 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response, Strea
 
 from console.completion import last_word, offers, quoted_if_needed
 from console.guard import session_cookie
-from console.house import House, session_of
+from console.house import House, language_of, session_of
 from console.lines import PREVIEWED, Line, line_of
+from console.looking import ReasonMissing
 from console.saved import saved_of, shared_link
 from console.search_box import has_words, read_query
 from console.store import Store
+from console.texts import translated
+from storage.access import AccessUnwritable
 from storage.problem import StoreProblem
 from storage.query.parsing import QueryProblem
-from storage.query.terms import Is, Query
+from storage.query.terms import After, Exact, Is, Query
+from storage.sealing.master import SealProblem
 from storage.sqlite.facets import Facets
 from storage.sqlite.selection import unsearchable
 from wire.conversation.record import read_record
 
+log = logging.getLogger(__name__)
+
 PAGE: Final = 50
 _COUNTED: Final = 2_000  # exchanges that facets count
 _VALUES: Final = 6  # of a facet
+_TIMES: Final = ("24h", "7d", "30d")
 _LOOK: Final = 1.0  # seconds between two looks for what is new
 _LEASE: Final = 60.0  # seconds for which one line in access.db speaks: "all from this seq on"
 _BURST: Final = 100  # lines sent at once
@@ -49,7 +58,7 @@ class Exchanges:
         with self._house.store(request) as store:
             newest = store.last_seq()
             lines = self._lines(request, store, query, asked, before_seq=before)
-            found = self._facets(store, query)
+            found = store.facets(query, _COUNTED)
         more = lines[-1].record.seq if len(lines) == PAGE and lines[-1].record.seq > 1 else None
         return self._shown(
             request,
@@ -57,8 +66,10 @@ class Exchanges:
             lines=lines,
             older=f"/exchanges?{urlencode({'q': asked, 'before': more})}" if more else None,
             live=None if before else f"/exchanges/live?{urlencode({'q': asked, 'after': newest})}",
-            facets=_facet_links(found, asked, query) if found else [],
+            facets=_facet_links(found, asked, query),
+            times=_time_links(asked, query),
             looked_at=found,
+            counted=not any(isinstance(term.condition, Exact) for term in query.terms),
             left_out=unsearchable(query),
             before=before,
             shared=shared_link(query),
@@ -85,7 +96,8 @@ class Exchanges:
 
     async def _events(self, request: Request, query: Query, asked: str, after: int) -> AsyncIterator[str]:
         yield "retry: 2000\n\n"
-        leased, spoke = 0.0, time.monotonic()
+        leased, spoke, held = 0.0, time.monotonic(), ""
+        say = translated(language_of(request))
         while self._house.running() and self._house.sessions.get(session_cookie(request), touch=False) is session_of(
             request
         ):
@@ -94,8 +106,15 @@ class Exchanges:
                 if lines and lines[0].said is not None and time.monotonic() - leased > _LEASE:
                     await to_thread.run_sync(self._lease, request, asked, lines[0].record.seq)
                     leased = time.monotonic()
-            except StoreProblem:
-                newest, lines = after, []  # the record is being moved, or is not there yet: the next look says
+                why = ""
+            except (StoreProblem, SealProblem, AccessUnwritable, sqlite3.Error, OSError, ReasonMissing) as cannot:
+                newest, lines, why = after, [], str(cannot)  # nothing is passed over: the next look begins here again
+            if why != held:
+                held = why
+                if why:
+                    log.error("The live list stands still: %s It goes on by itself once that is mended.", why)
+                name, said = ("held", "Stands still: see the log") if why else ("on", "Live")
+                yield f"event: {name}\ndata: {say(said)}\n\n"
             for line in lines:
                 html = self._house.fragment(request, "line.html", line=line, fresh=True)
                 yield f"id: {line.record.seq}\nevent: line\n" + "".join(f"data: {each}\n" for each in html.split("\n"))
@@ -130,12 +149,10 @@ class Exchanges:
             self._house.looking.at(session, "search", seqs, query=asked, before=where.get("before_seq"))
         return [line_of(record, query.texts(), content=content) for record in records]
 
-    def _facets(self, store: Store, query: Query) -> Facets | None:
-        return store.facets(query, _COUNTED)
-
     def _shown(self, request: Request, asked: str, *, status: int = 200, **shown: Any) -> HTMLResponse:
         defaults: dict[str, Any] = {
-            "lines": [], "older": None, "live": None, "facets": [], "looked_at": None, "left_out": (), "before": None,
+            "lines": [], "older": None, "live": None, "facets": [], "looked_at": None, "counted": False, "times": [],
+            "left_out": (), "before": None,
             "problem": None, "position": None, "saved": saved_of(request), "shared": "",
         }  # fmt: skip
         part = request.headers.get("hx-target") == "more"
@@ -165,6 +182,23 @@ def _facet_links(found: Facets, asked: str, query: Query) -> list[dict[str, Any]
             links.append({"value": value, "count": count, "on": term is not None, "href": href})
         shown.append({"field": field, "links": links, "more": len(values) - len(offered)})
     return shown
+
+
+def _time_links(asked: str, query: Query) -> list[dict[str, Any]]:
+    """The last day, week and month, each with the query that looks there alone, or everywhere again."""
+    links = []
+    for name in _TIMES:
+        term, words = f"after:{name}", asked.split()
+        on = term in words
+        if on:
+            q = " ".join(each for each in words if each != term)
+        elif any(isinstance(each.condition, After) and not each.negated for each in query.terms):
+            others = [each for each in query.terms if not isinstance(each.condition, After) or each.negated]
+            q = f"{Query(tuple(others))} {term}".strip()
+        else:
+            q = f"{asked} {term}".strip()
+        links.append({"name": name, "on": on, "href": f"/exchanges?{urlencode({'q': q})}"})
+    return links
 
 
 def _number(given: str | None) -> int | None:

@@ -10,16 +10,13 @@ from starlette.responses import Response, StreamingResponse
 from console.guard import session_cookie
 from console.house import House, session_of
 from console.search_box import read_query
+from console.sessions import SignedOut
 from storage.query.parsing import QueryProblem
 from storage.query.terms import Query
 from wire.conversation.record import ShownRecord, read_record
 
 _LISTED: Final = 200  # exchanges whose heads are read at once
 _READ: Final = 8 << 20  # bytes of bodies that are held at once; one exchange may be larger
-
-
-class SignedOut(Exception):  # noqa: N818 - the download breaks off, and never looks whole
-    """Whoever asked for the file is not signed in any more."""
 
 
 class Export:

@@ -1,5 +1,7 @@
-"""Before any page: is it asked by our name, by somebody who is signed in, and from our own page?"""
+"""Before any page: is it asked by our name, by somebody who is signed in, and from our own page? After: did it end?"""
 
+import logging
+import sqlite3
 from collections.abc import Callable
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
@@ -10,8 +12,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from console.entrance import Entrance, Way, WrongWay
 from console.headers import protected
-from console.sessions import Sessions
+from console.looking import ReasonMissing
+from console.sessions import Sessions, SignedOut
 from signin.cookie import cookie_name, cookie_set, cookie_value
+from storage.access import AccessUnwritable
+from storage.problem import StoreProblem
+from storage.sealing.master import SealProblem
+
+log = logging.getLogger(__name__)
 
 _FORM: Final = 64 << 10  # bytes of a form, at most
 _OPEN: Final = ("/static/", "/enter", "/healthz", "/sign-in")
@@ -37,9 +45,12 @@ class Guard:
             await self._app(scope, receive, send)
             return
         path = scope["path"]
+        begun = False
 
         async def sent(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 kept = path.startswith("/static/") and message["status"] == 200
                 way = scope["state"].get("way")
                 secure = way is not None and way.secure
@@ -51,8 +62,13 @@ class Guard:
         refusal = await self._refusal(request, path)
         if refusal is not None:
             await self._refused(request, *refusal)(scope, receive, sent)
-        else:
+            return
+        try:
             await self._app(scope, receive, sent)
+        except Exception as why:
+            if not begun:
+                raise
+            _broke_off(request, why)  # and the body has no end: the server closes, the browser says that it failed
 
     async def _refusal(self, request: Request, path: str) -> tuple[int, str] | None:
         state = request.state
@@ -87,6 +103,23 @@ class Guard:
         if site != "same-origin" or foreign or given != request.state.session.csrf:
             return 403, "That form is not one of this page. Load the page anew and try again."
         return None
+
+
+def _broke_off(request: Request, why: Exception) -> None:
+    """Say in one line why an answer ends before its end; of a fault of ours, where it is."""
+    cause = why.__cause__ if isinstance(why, RuntimeError) and isinstance(why.__cause__, Exception) else why
+    what = f"{request.method} {request.url.path} broke off, and what came of it is not whole"
+    match cause:
+        case SignedOut() | ReasonMissing():
+            log.warning("%s: whoever asked is signed out, or took back their reason. Sign in and ask again.", what)
+        case StoreProblem() | SealProblem() | AccessUnwritable():
+            log.error("%s: %s Ask for it again once that is mended.", what, cause)
+        case sqlite3.Error() | OSError():
+            log.error(
+                "%s: %s. Ask for it again once that is mended; `sekisho db check` looks the file through.", what, cause
+            )
+        case _:
+            log.error("%s. That is a fault of ours.", what, exc_info=cause)
 
 
 def way_of(request: Request) -> Way:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,13 +12,15 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from console.guard import cookie_of
-from console.hidden import marked, one_line
+from console.hidden import coded, marked, one_line
 from console.looking import Looking
 from console.roles import may
 from console.sessions import Session, Sessions
 from console.store import OpenStore, Store
-from console.texts import LANGUAGES, Language, translated
+from console.texts import LANGUAGES, Language, keys, translated
+from exchange.decision import CODES
 from settings.schema import Settings
+from wire.conversation.record import ShownRecord
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 THEMES: Final = ("auto", "light", "dark")
@@ -71,9 +74,13 @@ class House:
         session = getattr(request.state, "session", None)
         role = session.role if session is not None else None
         theme = cookie_of(request, "theme")
+        say = translated(language)
         return self.templates.get_template(template).render(
             {
-                "t": translated(language),
+                "t": say,
+                "zone": f"{datetime.now().astimezone():%Z}",  # every time on a page is of this machine's
+                "meaning": lambda code: say(CODES[code].message) if code in CODES else None,
+                "outcome": lambda record: _outcome(record, say),
                 "lang": language,
                 "languages": LANGUAGES,
                 "theme": theme if theme in THEMES else "auto",
@@ -96,6 +103,12 @@ def session_of(request: Request) -> Session:
     return session
 
 
+def _outcome(record: ShownRecord, say: Callable[[str], str]) -> str:
+    """How it went, in one word; of an error with its status."""
+    word, _, status = record.outcome.partition(" ")
+    return f"{say(word)} {status}" if status else say(word)
+
+
 def templates() -> Environment:
     """Jinja with everything escaped, and no name undefined in silence."""
     environment = Environment(
@@ -105,8 +118,10 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.tests["said"] = keys().__contains__  # is there a sentence for it?
     environment.filters |= {
         "marked": marked,
+        "coded": coded,
         "one_line": one_line,
         "duration": _duration,
         "count": lambda number: "–" if number is None else f"{number:,}",
@@ -116,6 +131,7 @@ def templates() -> Environment:
         "clock": lambda at: f"{at:%H:%M:%S}",
         "date": lambda at: f"{at:%m-%d}",
         "day": lambda at: f"{at:%Y-%m-%d}",
+        "local_day": lambda said: f"{datetime.fromisoformat(said).astimezone():%Y-%m-%d}",
         "moment": lambda at: f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d} {at:%Z}",
     }
     return environment

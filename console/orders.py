@@ -1,9 +1,9 @@
 """Orders: what people want changed in the record. The console asks, in commands.db; the recorder carries it out."""
 
+import contextlib
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -56,7 +56,8 @@ class Orders:
         with self._house.store(request) as store:
             holds = [(hold, _moment(hold.at)) for hold in store.holds()]
         shown = self._listed(request)
-        return self._house.page(request, "orders.html", holds=holds, two_people=self._two, alone=self._alone, **shown)
+        more = {"two_people": self._two, "alone": self._alone, "whom": _whom}
+        return self._house.page(request, "orders.html", holds=holds, **more, **shown)
 
     def table(self, request: Request) -> HTMLResponse:
         """GET /orders/table: the list alone, while something is under way."""
@@ -160,28 +161,26 @@ class Orders:
         orders = [
             {
                 "command": each,
-                "about": _about_text(each.arguments, None),
                 "at": _moment(each.order.asked_at),
                 "ended": _moment(each.ended_at) if each.ended_at else None,
                 "mine": is_same_person(each.order.actor, me),
                 "error": (each.outcome or {}).get("error"),
-                **(self._to_decide(request, each) if each.state == "proposed" else {"identities": [], "hold": None}),
+                **self._to_decide(request, each),
             }
             for each in found
         ]
         return {"orders": orders, "under_way": any(each.state in ("waiting", "running") for each in found)}
 
     def _to_decide(self, request: Request, command: Command) -> dict[str, Any]:
-        """What a second person has to know: whom it reaches by now, or which hold it ends."""
-        if command.kind not in KINDS:
-            return {"identities": [], "hold": None}
-        try:
-            identities, hold = self._about(request, command.kind, command.arguments)
-        except NotFound:
-            identities, hold = [], None  # gone meanwhile; carrying it out says so
-        return {"identities": identities, "hold": hold}
+        """What it is about; while a second person has to decide, whom it reaches by now, or which hold it ends."""
+        identities: list[Identity] = []
+        hold: Hold | None = None
+        if command.kind in KINDS and command.state == "proposed":
+            with contextlib.suppress(NotFound):  # gone meanwhile; carrying it out says so
+                identities, hold = self._about(request, command.kind, command.arguments)
+        return {"about": _about_text(command.arguments, hold), "identities": identities, "hold": hold}
 
-    @contextmanager
+    @contextlib.contextmanager
     def _commands(self) -> Iterator[Commands]:
         path = commands_path(self._house.settings.data_dir)
         try:
@@ -226,13 +225,18 @@ def _named(given: dict[str, str]) -> tuple[str, dict[str, Any]]:
 
 def _about_text(arguments: dict[str, Any], hold: Hold | None) -> str:
     if hold is not None:
-        return str(hold)
+        return hold.thread_id or _whom(hold.who)
     if "hold" in arguments:
-        return f"hold {arguments['hold']}"
+        return f"# {arguments['hold']}"
     if "thread_id" in arguments:
         return str(arguments["thread_id"])
     known = {name: value for name, value in arguments.items() if name in ("person", "issuer", "subject")}
-    return str(Who(**known)) if known else ""
+    return _whom(Who(**known)) if known else ""
+
+
+def _whom(who: Who | None) -> str:
+    """In no language: the name, or the subject and who vouches for it."""
+    return "" if who is None else who.person or f"{who.subject} ({who.issuer})"
 
 
 def _only(kind: str, identity: Identity) -> str:

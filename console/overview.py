@@ -13,13 +13,14 @@ from starlette.responses import HTMLResponse
 from console.charts import Series, columns, lines, share
 from console.completion import quoted_if_needed
 from console.explaining import explained
-from console.house import House, session_of
+from console.house import House, language_of, session_of
 from console.search_box import has_words, read_query
+from console.texts import translated
 from exchange.record import identifier
 from storage.query.parsing import QueryProblem
 from storage.query.terms import After, Before, Is, Query, Term
 from storage.sqlite.people import Who
-from storage.sqlite.summary import Dimension, Group, Steps
+from storage.sqlite.summary import ERASED, Dimension, Group, Steps
 from storage.sqlite.tally import FIRST_BYTE
 
 RANGES: Final = {
@@ -28,6 +29,16 @@ RANGES: Final = {
     "30d": timedelta(days=30),
     "90d": timedelta(days=90),
 }
+_SORTS: Final[dict[str, Callable[["Sum"], float]]] = {
+    "exchanges": lambda one: one.count,
+    "in": lambda one: one.tokens_in,
+    "out": lambda one: one.tokens_out,
+    "cost": lambda one: one.cost,
+    "refused": lambda one: one.refused,
+    "last": lambda one: one.last_seq,
+}
+"""Of people: the most first."""
+
 _SHOWN: Final = 12  # of a list
 _PEOPLE: Final = 500
 _EXPLAINED: Final = 1_000  # groups of refusals of which the reason is looked up
@@ -123,6 +134,7 @@ class Overview:
         with self._house.store(request) as store:
             groups, *named = store.summaries(query, Steps(span.step, span.offset), OVERVIEW)
             unseen = store.unseen(span.begin)[:_SHOWN]
+        say = translated(language_of(request))
         by_step: dict[int, Sum] = defaultdict(Sum)
         for group in groups:
             by_step[group.step or 0].add(group)
@@ -146,14 +158,19 @@ class Overview:
             "charts": [
                 {
                     "title": "Exchanges",
-                    "drawn": columns(labels, ended, "{:,.0f}".format),
+                    "drawn": columns(labels, ended, "{:,.0f}".format, say),
                     "series": ended,
                     "kind": "count",
                 },
-                {"title": "Cost", "drawn": columns(labels, money, "${:,.2f}".format), "series": money, "kind": "money"},
+                {
+                    "title": "Cost",
+                    "drawn": columns(labels, money, "${:,.2f}".format, say),
+                    "series": money,
+                    "kind": "money",
+                },
                 {
                     "title": "Until the first byte",
-                    "drawn": lines(labels, waited, "{:.1f} s".format),
+                    "drawn": lines(labels, waited, "{:.1f} s".format, say),
                     "series": waited,
                     "kind": "seconds",
                 },
@@ -203,6 +220,7 @@ class Overview:
     def _people(self, request: Request, query: Query, span: "Span") -> dict[str, Any]:
         with self._house.store(request) as store:
             groups = store.summaries(query, Steps(span.step, span.offset), PEOPLE_BY)[0]
+        erased = _total(group for group in groups if group.person == ERASED)
         groups = [group for group in groups if group.issuer is not None]
         sums: dict[tuple[str, str], Sum] = defaultdict(Sum)
         named: dict[tuple[str, str], Group] = {}
@@ -210,7 +228,10 @@ class Overview:
             key = (group.issuer or "", group.subject or "")
             sums[key].add(group)
             named[key] = group
-        most = sorted(sums, key=lambda key: -sums[key].count)[:_PEOPLE]
+        wanted = request.query_params.get("sort", "exchanges")
+        sort = wanted if wanted in _SORTS else "exchanges"
+        asked = {"q": request.query_params.get("q", ""), "range": span.name}
+        most = sorted(sums, key=lambda key: -_SORTS[sort](sums[key]))[:_PEOPLE]
         people = []
         with self._house.store(request) as store:
             begun = store.begun()
@@ -237,7 +258,15 @@ class Overview:
                         "overview": _search("user", one.person or key[1], page="/overview", range=span.name),
                     }
                 )
-        return {"empty": not people, "people": people, "left": max(0, len(sums) - len(people))}
+        left = max(0, len(sums) - len(people))
+        return {
+            "empty": not people and not erased.count,
+            "people": people,
+            "left": left,
+            "erased": erased.count,
+            "sort": sort,
+            "sorts": {name: f"/people?{urlencode(asked | {'sort': name})}" for name in _SORTS},
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +308,7 @@ def _total(groups: Iterable[Group]) -> Sum:
 def _top(title: str, name: str, groups: Sequence[Group], by: Callable[[Group], str | None]) -> dict[str, Any]:
     sums: dict[str, Sum] = defaultdict(Sum)
     for group in groups:
-        if (value := by(group)) is not None:
+        if value := by(group):  # nobody known, and whoever was erased, are on no list
             sums[value].add(group)
     most = sorted(sums.items(), key=lambda each: (-each[1].cost, -each[1].count))
     top = max([each.cost for each in sums.values()], default=0.0)

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute
 
-from console.exchange import OneExchange
+from console.exchange import OneExchange, raw_of
 from console.hidden import marked
 from console.house import House, session_of
 from console.roles import Page
@@ -54,7 +54,7 @@ class Replay:
         record = self._one.whole(request, request.path_params["id"])
         self._house.looking.at(session_of(request), "replay", [record.seq], id=record.id)
         with self._house.store(request) as store:
-            return record, store.raw(record.id, "response")
+            return record, raw_of(store, record, "response")
 
     async def _paced(self, request: Request, record: ShownRecord, body: RawBody, speed: float) -> AsyncIterator[str]:
         begun = time.monotonic()

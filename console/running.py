@@ -1,5 +1,6 @@
 """The console's process: listens, lets people of this machine in by one-time addresses, ends on SIGTERM."""
 
+import logging
 import socket
 import sys
 from collections.abc import Callable
@@ -72,6 +73,7 @@ def run(
             h11_max_incomplete_event_size=64 << 10,
         )
     )
+    logging.getLogger("uvicorn.error").addFilter(_not_said_twice)
     listening.listen(_BACKLOG)
     ready()
     try:
@@ -80,6 +82,11 @@ def run(
         pass
     finally:
         listening.close()
+
+
+def _not_said_twice(line: logging.LogRecord) -> bool:
+    """An answer that breaks off was said by the guard, with why; that it has no end says nothing more."""
+    return line.msg != "ASGI callable returned without completing response."
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -21,6 +21,10 @@ _KEY_LIFE: Final = 900.0  # seconds
 _KEYS: Final = 8  # outstanding at once; the oldest goes
 
 
+class SignedOut(Exception):  # noqa: N818 - what was being sent breaks off, and never looks whole
+    """Whoever asked is not signed in any more."""
+
+
 @dataclass(slots=True)
 class Session:
     """One browser. `principal` is None for who came in from this machine's terminal. `csrf` stands in each of its

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final, Literal
 
-from console import desk_texts, entry_texts
+from console import code_texts, desk_texts, entry_texts, problem_texts
 
 Language = Literal["en", "ja"]
 LANGUAGES: Final[dict[Language, str]] = {"en": "English", "ja": "日本語"}
@@ -16,7 +16,9 @@ _ENGLISH: Final = {
     "kind refusal": "refusal", "kind error": "error", "kind media": "media, not shown",
     "range 24h": "24 hours", "range 7d": "7 days", "range 30d": "30 days", "range 90d": "90 days",
     "look search": "searched", "look show": "read", "look replay": "replayed", "look export": "exported",
-    "look tail": "watched live",
+    "look tail": "watched live", "look chats": "listed their chats", "look backup": "copied the record",
+    "asked query": "search", "asked before": "older than no.", "asked id": "id", "asked raw": "raw bytes of the",
+    "asked new": "new in this turn", "asked to": "into", "asked follow": "on and on",
     "usage provider": "counted by the provider", "usage estimated": "estimated", "usage none": "none given",
     "raw kept": "kept", "raw expired": "let go of by retention", "raw masked": "masked", "raw off": "not kept",
     "user": "Person", "domain": "Domain", "model": "Model", "operation": "Operation", "decision": "Decision",
@@ -33,7 +35,9 @@ _JAPANESE: Final = {
     "role tool": "ツール", "role error": "エラー",
     "kind text": "", "kind tool_call": "呼び出し", "kind tool_result": "結果", "kind reasoning": "推論",
     "kind refusal": "拒否", "kind error": "エラー", "kind media": "メディア（表示しません）",
-    "look search": "検索", "look show": "閲覧", "look replay": "再生", "look export": "書き出し", "look tail": "ライブで閲覧",
+    "look search": "検索", "look show": "閲覧", "look replay": "再生", "look export": "書き出し", "look tail": "ライブで閲覧", "look chats": "チャットの一覧",
+    "look backup": "記録の複製", "asked query": "検索", "asked before": "より前の番号", "asked id": "ID", "asked raw": "生データ", "asked new": "新しい内容",
+    "asked to": "書き出し先", "asked follow": "継続",
     "usage provider": "プロバイダーの計数", "usage estimated": "推定", "usage none": "なし",
     "raw kept": "保存済み", "raw expired": "保存期間を過ぎて削除", "raw masked": "マスク済み", "raw off": "保存しない設定",
     "user": "利用者", "domain": "ドメイン", "model": "モデル", "operation": "操作", "decision": "判定", "end": "終わり方",
@@ -114,7 +118,8 @@ _JAPANESE: Final = {
     "Used, and not read": "使われたが読んでいない", "Service": "サービス", "Connections": "接続数", "Nothing that came this way went by unread.": "ここを通ったもので読まなかったものはありません。",
     "Nobody was refused.": "拒否はありません。", "Told": "伝えた内容", "Would pass": "通すには", "All of them": "すべて見る", "The latest": "最新",
     "On record since": "初回", "Last": "最終", "new": "新規", "held": "保全中",
-    "Who looked at what": "だれが何を見たか", "The chain holds over {n} looks.": "{n} 件の閲覧のチェーンは正常です。", "Nobody has looked yet.": "まだだれも見ていません。",
+    "Who looked at what": "だれが何を見たか", "The chain holds over {n} looks.": "{n} 件の閲覧のチェーンは正常です。", "The chain holds over the newest {n} looks; `sekisho verify` walks all of it.": "新しい {n} 件の閲覧のチェーンは正常です。全体は `sekisho verify` で確かめられます。",
+    "Nobody has looked yet.": "まだだれも見ていません。",
     "The newest {n}:": "新しい {n} 件:", "What": "操作", "Asked": "条件", "sealed": "封印",
     "The caller sends a signed token where the API key went, or its listener takes another issuer.": "API キーの代わりに署名付きトークンを送るか、待ち受けに別の発行者を設定します。",
     "A token of an issuer under identity.issuers, with the audience that is set there. `sekisho token explain` says what is wrong with one.": "identity.issuers の発行者が、設定した audience で発行したトークン。何が問題かは `sekisho token explain` で分かります。",
@@ -138,14 +143,22 @@ _JAPANESE: Final = {
 
 _ALL: Final[dict[Language, dict[str, str]]] = {
     "en": _ENGLISH | desk_texts.ENGLISH,
-    "ja": _JAPANESE | desk_texts.JAPANESE | entry_texts.JAPANESE,
+    "ja": _JAPANESE | desk_texts.JAPANESE | entry_texts.JAPANESE | code_texts.JAPANESE | problem_texts.JAPANESE,
 }
 
 
 def translated(language: Language) -> Callable[[str], str]:
-    """How a sentence is said in this language. What is no sentence of ours (a code, an error) stays as it is."""
-    said = _ALL[language]
-    return lambda key: said.get(key, key)
+    """How a sentence is said in this language. What is no sentence of ours (a code, a name) stays as it is."""
+    texts = _ALL[language]
+    if language == "en":
+        return lambda key: texts.get(key, key)
+
+    def say(key: str) -> str:
+        if key in texts:
+            return texts[key]
+        return (problem_texts.said(key) if " " in key else None) or key
+
+    return say
 
 
 def keys() -> frozenset[str]:

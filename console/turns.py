@@ -1,5 +1,6 @@
 """The turns of a conversation, ready to be laid out."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,12 +17,14 @@ PAGE: Final = 200
 LONGEST: Final = 200_000
 """Characters of one turn on a page; the rest is in the raw bytes."""
 
+_AMOUNT: Final = re.compile(r"\d+ (?:bytes|tokens|vectors, (?:\d+ numbers each|encoded))")
 _FOLDED: Final = 900  # characters of instructions, thoughts and results, past which they are folded up
 
 
 @dataclass(frozen=True, slots=True)
 class Bubble:
-    """One turn as the page shows it. `cut`: how many characters are left out."""
+    """One turn as the page shows it. `cut`: how many characters are left out. `amount`: how much of what is not shown
+    there is, where the turn says nothing else; a key of the catalogue."""
 
     role: str
     kind: str
@@ -30,6 +33,7 @@ class Bubble:
     folded: bool
     size: int
     cut: int
+    amount: str | None = None
 
 
 def bubble(turn: Turn) -> Bubble:
@@ -39,7 +43,8 @@ def bubble(turn: Turn) -> Bubble:
     prose = turn.kind in ("text", "refusal") and turn.role in ("user", "assistant")
     html = markdown(text) if prose else as_written(_laid_out(text) if turn.kind == "tool_call" else text)
     folded = turn.kind == "reasoning" or (not prose and turn.kind != "error" and len(text) > _FOLDED)
-    return Bubble(turn.role, turn.kind, turn.name or "", html, folded, len(turn.text), cut)
+    amount = text if turn.kind == "media" and _AMOUNT.fullmatch(text) else None
+    return Bubble(turn.role, turn.kind, turn.name or "", html, folded, len(turn.text), cut, amount)
 
 
 def bubbles(turns: Sequence[Turn]) -> list[Bubble]:

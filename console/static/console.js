@@ -78,7 +78,6 @@
   // on a phone the row of pages is longer than the screen: this page is in sight
   const row = $(".top nav"), here = row && $("[aria-current]", row);
   if (here) row.scrollLeft = here.offsetLeft - (row.clientWidth - here.offsetWidth) / 2 - row.offsetLeft;
-  if (matchMedia("(max-width: 860px)").matches) $$(".facets").forEach((f) => { f.open = false; });
 
   // a reply again, at its pace
   const played = $("[data-replay]");
@@ -92,7 +91,7 @@
       source = new EventSource(played.dataset.replay + "?speed=" + $("select", played).value);
       source.addEventListener("words", (e) => { const made = document.createElement("template"); made.innerHTML = e.data; to.append(made.content); });
       source.addEventListener("end", (e) => stop(said.dataset.ended + " " + e.data));
-      source.onerror = () => stop();
+      source.onerror = () => stop(said.dataset.off);
     });
     addEventListener("pagehide", () => stop());
   }
@@ -114,8 +113,11 @@
       lines().slice(most).forEach((l) => l.remove());
     };
     const source = new EventSource(live.dataset.live);
-    source.onopen = () => { live.classList.remove("off"); said.textContent = said.dataset.on; };
-    source.onerror = () => { live.classList.add("off"); said.textContent = said.dataset.off; };
+    const state = (off, text) => { live.classList.toggle("off", off); said.textContent = text; };
+    source.onopen = () => state(false, said.dataset.on);
+    source.onerror = () => state(true, said.dataset.off);
+    source.addEventListener("held", (e) => state(true, e.data));
+    source.addEventListener("on", source.onopen);
     source.addEventListener("line", (e) => {
       if (paused) { waiting.push(e.data); waiting = waiting.slice(-most); fresh.textContent = fresh.dataset.new.replace("{n}", waiting.length); } else show(e.data);
     });

@@ -31,7 +31,8 @@ def text(page: str) -> str:
     return " ".join(re.sub(r"<[^>]+>", " ", page).split())
 
 
-BOB = Principal("bob", "bob@example.co.jp", "example.co.jp", "own")
+BOB_EMAIL = "bob@example.co.jp"
+BOB = Principal("bob", BOB_EMAIL, "example.co.jp", "own")
 
 
 def test_the_overview_counts_what_is_in_its_time_and_in_its_query(room: Room) -> None:
@@ -74,6 +75,41 @@ def test_people_are_listed_with_what_they_used_and_who_is_new(room: Room) -> Non
     rows = room.get("/people?range=7d").text.split("<tr>")
     new = {name: "badge new" in next(row for row in rows if f">{name}<" in row) for name in (ANN.email, BOB.email)}
     assert new == {ANN.email: False, BOB.email: True}
+
+
+@pytest.mark.parametrize(
+    ("sort", "first"),
+    [
+        ("exchanges", ANN.email),
+        ("refused", BOB_EMAIL),
+        ("last", BOB_EMAIL),
+        ("cost", ANN.email),
+        ("nonsense", ANN.email),
+    ],
+)
+def test_people_are_in_the_order_that_somebody_asks_for(room: Room, sort: str, first: str) -> None:
+    room.store(*[at(chat("a", "b"), 3 * HOUR) for _ in range(3)], at(refused(), HOUR, BOB))
+    rows = room.get(f"/people?range=7d&sort={sort}").text.partition("<tbody>")[2]
+    assert first in rows.partition("</tr>")[0]
+
+
+def test_a_long_log_of_looks_is_walked_at_its_end_alone_and_the_page_says_so(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("console.access_page._WALKED", 3)
+    room.store(chat("a", "b"))
+    for _ in range(5):
+        room.get("/exchanges")
+    assert (
+        "The chain holds over the newest 3 looks; <code>sekisho verify</code> walks all of it."
+        in room.get("/access").text
+    )
+
+
+def test_a_chart_says_what_its_columns_are_to_whoever_points_at_them(room: Room) -> None:
+    room.store(at(chat("a", "b"), HOUR), at(refused(), HOUR))
+    assert re.search(r"<title>\d\d-\d\d · Refused: 1</title>", room.get("/overview").text)
+    assert re.search(r"<title>\d\d-\d\d · 拒否: 1</title>", room.get("/overview", accept_language="ja").text)
 
 
 def test_who_looked_is_on_a_page_of_its_own_that_shows_nothing_of_what_was_said(room: Room) -> None:

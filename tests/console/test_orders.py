@@ -1,6 +1,7 @@
 """Orders from the console: asked with a reason, carried out by the recorder, never approved by whoever asked."""
 
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,9 @@ from exchange.record import Record, identifier
 from recording.recorder import Recorder
 from settings.schema import Settings
 from storage.commands import Commands, commands_path
-from tests.cli.records import chat
+from tests.cli.records import ANN, chat, refused
 from tests.console.conftest import Answer, Room, opened
+from tests.console.test_counting import BOB, HOUR, at
 
 THREAD = "0" * 31 + "1"
 ERASE = {"kind": "erase", "person": "ann@example.com", "reason": "she asked for it", "sure": "1"}
@@ -139,7 +141,7 @@ def test_a_second_person_sees_what_they_would_approve(two_people: Room) -> None:
     carry_out(two_people, two_people=True)
     ask(two_people, kind="release", hold="1", reason="it is over")
     page = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", two_people.get("/orders/table").text))
-    assert "hold 1 on ann@example.com a lawsuit" in page
+    assert "End a hold ann@example.com a lawsuit" in page
 
 
 def test_nobody_approves_their_own_and_a_second_person_does(two_people: Room) -> None:
@@ -156,6 +158,52 @@ def test_nobody_approves_their_own_and_a_second_person_does(two_people: Room) ->
     carry_out(two_people, two_people=True)
     assert [state[:2] for state in states(two_people)] == [("erase", "done"), ("erase", "proposed")]
     assert "approved by" in two_people.get("/orders").text
+
+
+@pytest.mark.parametrize("path", ["/overview", "/people", "/refusals"])
+def test_a_page_that_counts_names_nobody_who_was_erased(room: Room, path: str) -> None:
+    room.store(at(chat("a", "b"), HOUR), at(refused(), HOUR), at(chat("c", "d"), HOUR, BOB), at(refused(), HOUR, BOB))
+    assert "ann@example.com" in room.get(path).text
+    ask(room, **ERASE)
+    carry_out(room)
+    page = room.get(path).text
+    assert "ann@example.com" not in page
+    assert "bob@example.co.jp" in page
+
+
+def test_people_and_refusals_say_how_many_exchanges_are_of_people_who_were_erased(room: Room) -> None:
+    room.store(at(chat("a", "b"), HOUR), at(refused(), HOUR), at(refused(), HOUR, BOB))
+    ask(room, **ERASE)
+    carry_out(room)
+    assert "2 exchanges are of people who were erased" in room.get("/people").text
+    assert "erased people" in room.get("/refusals").text
+
+
+def test_facets_and_completions_name_nobody_who_was_erased(room: Room) -> None:
+    carl = replace(BOB, subject="carl", email="carl@example.com")
+    room.store(*[at(chat("東京", "d"), HOUR, who) for who in (ANN, BOB, carl)])
+    ask(room, **ERASE)
+    carry_out(room)
+    for query in ("", "model:gpt-4o", "after:2h"):
+        page = room.get(f"/exchanges?q={query}").text
+        facets = page.partition('class="facets"')[2].partition('class="results"')[0]
+        assert "ann@example.com" not in facets
+        assert "carl@example.com" in facets
+    assert "ann@" not in room.get("/exchanges/complete?q=user:").text
+
+
+def test_who_comes_back_after_an_erasure_is_new(room: Room) -> None:
+    room.store(
+        at(chat("x", "y"), 24 * 40 * HOUR, BOB), at(chat("a", "b"), 24 * 20 * HOUR), at(chat("a", "b"), 2 * HOUR)
+    )
+    ask(room, **ERASE)
+    carry_out(room)
+    room.store(chat("back again", "b", started_at=time.time_ns() // 1000))
+    page = room.get("/people?range=30d").text
+    row = next(row for row in page.split("<tr>") if ">ann@example.com<" in row)
+    assert "badge new" in row
+    assert 'data-label="Exchanges">1<' in row
+    assert "2 exchanges are of people who were erased" in page
 
 
 def test_what_is_declined_stays_so(two_people: Room) -> None:

@@ -13,7 +13,7 @@ HTMX = "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717"  # htm
 KEYED = {
     "state": ("proposed", "waiting", "running", "done", "failed"),
     "order": (*KINDS, "retain"),
-    "look": ("search", "show", "replay", "export", "tail"),
+    "look": ("search", "show", "replay", "export", "tail", "chats", "backup"),
 }
 
 _SAID = re.compile(r'\bt\("((?:[^"\\]|\\.)*)"\)')
