@@ -172,7 +172,7 @@ class ExchangeCloser:
             error = getattr(seen.decision, "code", None)
             if not seen.journaled and self.passes_over(seen):
                 return
-        elif observed == "refused":
+        elif observed == "refused" and error not in CODES:
             error = "invalid_token"  # cut in the middle: the record has what came until then
         elif observed == "response_ended" and seen.head is None and (code := _our_code(seen.decision)):
             observed, error = "refused", code  # allowed, and then we closed the road

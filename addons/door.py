@@ -7,11 +7,12 @@ from mitmproxy import http
 from addons.flows import OpenExchanges
 from addons.front_pages import FrontPages
 from addons.gate import AccessGate
+from addons.page_sockets import PageSocket
 from addons.refusals import refusal
 from addons.sessions import Session
 from addons.tee import StreamTee
 from exchange.decision import Deny
-from exchange.principal import Principal
+from identities.verifier import Identified
 from storage.journal.writing import Journal
 
 
@@ -26,10 +27,10 @@ class LaneDoor:
         journal: Journal,
         pages: FrontPages | None = None,
         *,
-        is_revoked: Callable[[Principal], bool] | None = None,
+        has_revoked: Callable[[Identified], bool] | None = None,
     ) -> None:
         self._gate = gate
-        self._is_revoked = is_revoked  # None: streams of who is revoked go on to their end
+        self._has_revoked = has_revoked  # None: streams of who is revoked go on to their end
         self._pages = pages
         self._open = open_exchanges
         self._tee = tee
@@ -58,20 +59,24 @@ class LaneDoor:
         seen = self._open.get(flow.id)
         return seen is not None and self._gate.shows_another_key(flow, seen)
 
-    def session(self, flow: http.HTTPFlow) -> Session | None:
+    def session(self, flow: http.HTTPFlow) -> Session | PageSocket | None:
         """What judges and records the messages of this WebSocket; None when the gate let pass no such thing."""
         seen = self._open.get(flow.id)
-        return None if seen is None else self._gate.session(flow, seen, self._tee, self._journal)
+        if seen is None:
+            return self._pages.socket(flow) if self._pages is not None else None
+        return self._gate.session(
+            flow, seen, self._tee, self._journal, is_expelled=lambda: self._is_expelled(seen.identified)
+        )
 
     def expelled(self) -> Collection[str]:
         """Flows of people who were revoked since they passed."""
-        if self._is_revoked is None:
+        if self._has_revoked is None:
             return ()
-        return [
-            flow
-            for flow, seen in self._open.items()
-            if seen.committed and seen.identified is not None and self._is_revoked(seen.identified.principal)
-        ]
+        expelled = [flow for flow, seen in self._open.items() if seen.committed and self._is_expelled(seen.identified)]
+        return expelled if self._pages is None else expelled + self._pages.expelled(self._is_expelled)
+
+    def _is_expelled(self, known: Identified | None) -> bool:
+        return known is not None and self._has_revoked is not None and self._has_revoked(known)
 
     def refusal(self, code: str) -> http.Response:
         """The answer to a fault without a flow: a head that could not be read, or too many connections."""

@@ -5,7 +5,7 @@ As every flow, each starts out refused. It is the gate that opens the door, once
 """
 
 import time
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,6 +21,7 @@ from addons.fronts import Fronts, Visit, is_our_cookie, without_our_cookies
 from addons.heads import bare_head
 from addons.model_lists import ModelLists, as_json, as_list
 from addons.nextchat import CONFIG, page_settings
+from addons.page_sockets import PageSocket
 from addons.refusals import refusal
 from exchange.decision import CODES, Deny
 from identities.presented import UNSIGNED_HEADERS, UNSIGNED_PREFIXES, one_name
@@ -29,6 +30,7 @@ from identities.session import CARRIER
 from identities.verifier import Identified, Verifier
 from settings.fronts import LOCAL, SOCKET
 from wire.refused_person import FIELD, read
+from wire.websocket.handshake import EXTENSIONS
 
 type Carrier = tuple[bytes, bytes] | None
 
@@ -81,6 +83,7 @@ class Page:
     began: float
     started_at: int
     who: Identified | None = None
+    carrier: tuple[tuple[bytes, bytes], frozenset[str]] | None = None  # of the session, and for whom it counts
     settled: bool = False
     passed: bool = False
 
@@ -151,7 +154,7 @@ class FrontPages:
         if not cookie:
             self._ask_to_sign_in(flow, page)
             return None
-        carrier, only = (CARRIER, cookie), frozenset({counts})
+        carrier, only = page.carrier = (CARRIER, cookie), frozenset({counts})
         page.who = self.recall(carrier, only)
         if page.who is None:
             return self._enter_proven(flow, page, carrier, only)
@@ -182,7 +185,9 @@ class FrontPages:
         data = flow.request.data
         fields = data.headers.fields if house else without_our_cookies(data.headers.fields)
         host = visit.front.host.encode("ascii")
-        kept = [field for field in fields if (name := one_name(field[0])) != b"host" and _may_go_on(name)]
+        # No extension is offered for a WebSocket: its frames stay as they are read here.
+        never = {b"host", EXTENSIONS} if visit.socket else {b"host"}
+        kept = [field for field in fields if (name := one_name(field[0])) not in never and _may_go_on(name)]
         told = [
             (b"X-Forwarded-Host", host),
             (b"X-Forwarded-Proto", b"http" if visit.front.secured == "none" else b"https"),
@@ -202,6 +207,21 @@ class FrontPages:
             data.port = url.port or (443 if url.scheme == "https" else 80)
         page.passed = True
         return True
+
+    def socket(self, flow: http.HTTPFlow) -> PageSocket | None:
+        """What a WebSocket of this page's is to the lane; None where none was let pass."""
+        page = self._open.get(flow.id)
+        if page is None or not page.passed or page.carrier is None or not page.visit.socket:
+            return None
+        carrier, only = page.carrier
+        return PageSocket(
+            lambda: self.recall(carrier, only) is not None,
+            lambda: self.prove(carrier, only),
+        )
+
+    def expelled(self, is_expelled: Callable[[Identified | None], bool]) -> list[str]:
+        """Flows of pages that passed, of people for whom this is so."""
+        return [flow for flow, page in self._open.items() if page.passed and is_expelled(page.who)]
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """What the page's place says is passed on as it comes, but for what is not for visitors."""

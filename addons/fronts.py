@@ -17,9 +17,10 @@ from mitmproxy.proxy.mode_specs import ReverseMode
 from addons.model_lists import PATHS
 from addons.nextchat import CONFIG, page_problem
 from identities.session import cookie_name, name_of
-from settings.fronts import Front
-from wire.request_head import fields_problem, target_problem
+from settings.fronts import Front, FrontKind
+from wire.request_head import asks_for_websocket, fields_problem, target_problem
 from wire.same_site import site_problem
+from wire.websocket.handshake import is_acceptable
 
 type Fields = tuple[tuple[bytes, bytes], ...]
 
@@ -31,24 +32,29 @@ OWN_API: Final = "/_sekisho/api"
 _HOUSE_BESIDE_UI: Final = ("/_sekisho", "/me")
 _HOUSE: Final = (*_HOUSE_BESIDE_UI, "/chat")
 _SAFE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
+_WITHOUT_SOCKETS: Final = frozenset[FrontKind]({"nextchat", "librechat"})
+"""UIs whose pages open no WebSocket: none passes to their servers, whatever those would make of one."""
+
 _OUR_COOKIES: Final = (b"__host-sekisho", b"sekisho")
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One request to a front. `path` is what the API is asked for, its query with it; `problem` a code: it may not
-    pass, whoever sent it."""
+    """One request to a front. `target` is what the API is asked for, its query with it; `problem` a code: it may not
+    pass, whoever sent it. `socket`: it asks the chat UI for a WebSocket."""
 
     front: Front
     place: Place
     target: str
     problem: str | None = None
+    socket: bool = False
 
 
 class Fronts:
-    """The fronts of the settings, by host."""
+    """The fronts of the settings, by host. `sockets`: WebSockets may pass to their chat UIs."""
 
-    def __init__(self, fronts: Sequence[Front]) -> None:
+    def __init__(self, fronts: Sequence[Front], *, sockets: bool = True) -> None:
+        self._sockets = sockets
         self._by_host = {front.host.encode("ascii"): front for front in fronts}
         by_name = {front.host: front for front in fronts}
         self._trusts = lru_cache(1024)(lambda host, peer: by_name[host].trusts(peer))
@@ -69,20 +75,23 @@ class Fronts:
         place, target, problem = _place(front, method, flow.request.path)
         if place == "ui" and problem is None and front.kind == "nextchat":
             problem = page_problem(method, unquote(target.partition("?")[0]), target, data.headers.fields)
+        fields = data.headers.fields
+        socket = place == "ui" and self._sockets and front.kind not in _WITHOUT_SOCKETS and asks_for_websocket(fields)
         problem = (
             target_problem(
                 method, flow.request.path, flow.request.http_version, absolute=bool(data.authority), strict=True
             )
-            or fields_problem(data.headers.fields, identity_headers=frozenset(), strict=True, websocket=place == "api")
+            or fields_problem(fields, identity_headers=frozenset(), strict=True, websocket=place == "api" or socket)
+            or ("bad_websocket" if socket and not (method == "GET" and is_acceptable(fields)) else None)
             or self._way_problem(front, flow)
             or problem
         )
         if problem is None and place == "ui" and flow.request.headers.get("service-worker") is not None:
             # A service worker of the UI would stand before our own pages, whose origin is the same, and read them.
             problem = "path_not_allowed"
-        if problem is None and place != "house" and _is_unsafe(data.method, data.headers.fields):
-            problem = site_problem(front.origin.encode(), data.headers.fields)
-        return Visit(front, place, target, problem)
+        if problem is None and place != "house" and _is_unsafe(data.method, fields):
+            problem = site_problem(front.origin.encode(), fields, by_origin=asks_for_websocket(fields))
+        return Visit(front, place, target, problem, socket)
 
     def _way_problem(self, front: Front, flow: http.HTTPFlow) -> str | None:
         """Did it come by the way that the settings name? A session must not travel in the clear."""
@@ -117,8 +126,9 @@ def without_our_cookies(fields: Fields) -> Fields:
 
 
 def is_our_cookie(set_cookie: bytes) -> bool:
-    """Would this Set-Cookie field set one of ours? It is for us alone to do."""
-    return set_cookie.strip().lower().startswith(_OUR_COOKIES)
+    """Would this Set-Cookie field set one of ours, or one without a name that is sent as if it were (RFC 6265bis §5.6)?
+    It is for us alone to do."""
+    return set_cookie.lstrip(b" \t=").lower().startswith(_OUR_COOKIES)
 
 
 def _cookies(fields: Fields) -> list[tuple[bytes, bytes]]:

@@ -7,7 +7,7 @@ request that was identified, understood, decided on and journaled has its refusa
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -389,8 +389,17 @@ class AccessGate:
         """See Door.again."""
         return seen.committed and self._router.redirect(flow, seen)
 
-    def session(self, flow: http.HTTPFlow, seen: OpenExchange, tee: StreamTee, journal: Journal) -> Session | None:
-        """What judges and records the messages of this WebSocket; None when no such thing was let pass."""
+    def session(
+        self,
+        flow: http.HTTPFlow,
+        seen: OpenExchange,
+        tee: StreamTee,
+        journal: Journal,
+        *,
+        is_expelled: Callable[[], bool],
+    ) -> Session | None:
+        """What judges and records the messages of this WebSocket; None when no such thing was let pass. `is_expelled`:
+        may whoever opened it go on no more?"""
         if not seen.committed or seen.head_in is None or seen.head_in.socket is None:
             return None
         return Session(
@@ -405,6 +414,7 @@ class AccessGate:
             open_exchanges=self._open,
             tee=tee,
             journal=journal,
+            is_expelled=is_expelled,
         )
 
     def done(self) -> None:

@@ -91,6 +91,7 @@ def pipeline_from(settings: Settings) -> Pipeline:
             sessions.revoke_listed(listed)
 
     revoked = RevokedFile(settings.data_dir, revoke)
+    has_revoked = verifier.has_revoked if settings.identity.cut_revoked else None
     open_exchanges: OpenExchanges = {}
     journal = Journal(
         settings.data_dir,
@@ -121,9 +122,10 @@ def pipeline_from(settings: Settings) -> Pipeline:
         networks=settings.hosts.addresses,
         peers=peers_by_listener(settings.listen),
         local_user=local_user,
+        has_revoked=has_revoked,
     )
     destinations = Destinations(settings.providers, settings.default_provider)
-    fronts = Fronts(settings.fronts)
+    fronts = Fronts(settings.fronts, sockets=settings.websockets == "record")
     cross_origin = CrossOrigin(settings.cors.origins) if settings.cors.origins else None
     pages = None
     if sessions is not None:
@@ -175,7 +177,7 @@ def pipeline_from(settings: Settings) -> Pipeline:
             tee,
             journal,
             pages,
-            is_revoked=verifier.is_revoked if settings.identity.cut_revoked else None,
+            has_revoked=has_revoked,
         ),
         journal,
         verifier,

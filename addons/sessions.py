@@ -7,6 +7,7 @@ own; what is asked later is an exchange of its own. What is said while nothing i
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,7 @@ class Session:
         open_exchanges: OpenExchanges,
         tee: StreamTee,
         journal: Journal,
+        is_expelled: Callable[[], bool],
     ) -> None:
         self._flow = flow
         assert seen.head_in is not None
@@ -74,6 +76,7 @@ class Session:
         self._open = open_exchanges
         self._tee = tee
         self._journal = journal
+        self._is_expelled = is_expelled
         self._gathering: OpenExchange | None = None
         self._lanes: Lanes[OpenExchange] = Lanes()
         self._answers: Answers[OpenExchange] = Answers()
@@ -92,7 +95,8 @@ class Session:
         self._tee.flush(seen, time.perf_counter())  # a dead worker's record says that it was open
 
     def end(self, observed: Observed, *, clean: bool, code: str | None = None) -> None:
-        """The connection is over. `clean`: by a close frame. `code`: we ended it, for what the caller sent."""
+        """The connection is over. `clean`: by a close frame. `code`: we ended it, for what the caller sent, or since
+        its identity proves nothing any more."""
         if self._ended:
             return
         self._ended = True
@@ -109,6 +113,10 @@ class Session:
     def is_answering(self) -> bool:
         """Is a response under way?"""
         return bool(self._lanes.left() or self._answers.left())
+
+    def is_expelled(self) -> bool:
+        """May whoever opened it go on no more?"""
+        return self._is_expelled()
 
     def _put_on_the_books(self, turn: OpenExchange) -> None:
         turn.head, turn.head_written = self._head, False

@@ -5,7 +5,7 @@ Names itself `tunnels` among the master's addons, where the lane of forward list
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,6 +49,7 @@ class OpenTunnel:
     port: int
     verdict: HostVerdict
     principal: Principal | None = None
+    known: Identified | None = None  # what proved them
     proof: Fields = ()
     refusal: http.Response | None = None
     used: bool = False  # a request came through it
@@ -68,6 +69,7 @@ class TunnelGate:
         networks: that may be connected to though they are not of the public Internet.
         peers: who calls at which WireGuard listener.
         local_user: the local profile: who calls when nobody proves to be anybody.
+        has_revoked: whose connections are to end; None: what passes unread goes on to its end.
     """
 
     name = "tunnels"
@@ -86,6 +88,7 @@ class TunnelGate:
         networks: Networks,
         peers: Mapping[tuple[str, int], str],
         local_user: Principal | None,
+        has_revoked: Callable[[Identified], bool] | None = None,
     ) -> None:
         self._open = open_exchanges
         self._verifier = verifier
@@ -98,6 +101,7 @@ class TunnelGate:
         self._networks = networks
         self._peers = peers
         self._local_user = local_user
+        self._has_revoked = has_revoked
         self._by_client: dict[str, OpenTunnel] = {}
         self.passed_over = 0  # connections that got no row since the journal was last crowded
 
@@ -125,7 +129,7 @@ class TunnelGate:
         tunnel.principal = self._local_user
         try:
             if (known := self._by_peer(flow) or self._neighbour(flow)) is not None:
-                tunnel.principal = known.principal
+                tunnel.principal, tunnel.known = known.principal, known
         except IdentityRefused as refused:
             if self._local_user is None:  # not admitted, or revoked: nothing of theirs passes
                 log.warning("Whoever the settings name here is not let pass: %s.", refused.reason)
@@ -175,7 +179,7 @@ class TunnelGate:
             if self._local_user is None:
                 raise
             return self._local_user
-        tunnel.proof = proof
+        tunnel.proof, tunnel.known = proof, found
         return found.principal
 
     async def _proven(self, flow: http.HTTPFlow, proof: Fields) -> Identified | None:
@@ -288,6 +292,9 @@ class TunnelGate:
         if passes:
             tunnel.row = row
         self._append(tunnel, row)
+
+    def is_expelled(self, tunnel: OpenTunnel) -> bool:
+        return tunnel.known is not None and self._has_revoked is not None and self._has_revoked(tunnel.known)
 
     def ended(self, tunnel: OpenTunnel, sent: int, received: int) -> None:
         if tunnel.row is not None:

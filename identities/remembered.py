@@ -14,13 +14,15 @@ _LARGEST_VALUE = 8192 + 16
 class Identified:
     """Who calls. `header` carried the proof (lower-case; empty for a client certificate), `expires_at` is Unix time in
     seconds, skew included. `carriers` are all headers that did, where one token came in two. `scope` is what the
-    proof may be used for; None: all that its owner may."""
+    proof may be used for; None: all that its owner may. `numbers` are by what each proof is revoked: a token's `jti`, a
+    certificate's SHA-256 in hex."""
 
     principal: Principal
     header: bytes
     expires_at: float
     carriers: tuple[bytes, ...] = ()
     scope: Scope | None = None
+    numbers: tuple[str, ...] = ()
 
 
 class Replaceable(Protocol):

@@ -22,12 +22,16 @@ from identities.private_file import UnusableKey
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 2.0
-"""How often the file is looked at, in seconds: how long somebody may still pass."""
+LOOK_S = 0.5
+"""How often is looked whether the file is another, in seconds. With the second between two sweeps of what is open
+(lanes.express.limits) whoever is revoked is out within 2 s."""
 
 _READ_S = 5.0
 
 Kind = Literal["person", "token"]
+
+type Mark = tuple[int, int, int] | None
+"""Of a file: inode, time of the last change in nanoseconds, bytes; None: there is none, or it cannot be seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +92,19 @@ def revoke(data_dir: Path, one: Revocation) -> bool:
         OSError: the file cannot be written.
         UnusableKey: as `revocations`.
     """
+    return revoke_all(data_dir, [one]) == 1
+
+
+def revoke_all(data_dir: Path, them: Sequence[Revocation]) -> int:
+    """As `revoke`, all of them at once; how many were not revoked already. Raises as it does."""
     with _locked(data_dir):
         known = revocations(data_dir)
-        if any((each.kind, each.value) == (one.kind, one.value) for each in known):
-            return False
-        _write(data_dir, [each for each in (*known, one) if each.until is None or each.until > one.at])
-        return True
+        named = {(each.kind, each.value) for each in known}
+        new = [one for one in them if (one.kind, one.value) not in named]
+        if new:
+            now = max(one.at for one in new)
+            _write(data_dir, [each for each in (*known, *new) if each.until is None or each.until > now])
+        return len(new)
 
 
 def admit_again(data_dir: Path, kind: Kind, value: str) -> bool:
@@ -144,6 +155,7 @@ class RevokedFile:
         self._data_dir = data_dir
         self._apply = apply
         self._look_s = look_s
+        self._seen = _mark(data_dir)  # before it is read: what is written meanwhile is another file
         self._known = revocations(data_dir)
         self._broken = False
         self._keeper: asyncio.Task[None] | None = None
@@ -164,13 +176,31 @@ class RevokedFile:
         while True:
             await asyncio.sleep(self._look_s)
             try:
-                found = await off_loop(lambda: revocations(self._data_dir), within=_READ_S)
+                mark, found = await off_loop(self._look, within=_READ_S)
             except (TimeoutError, UnusableKey) as problem:
                 if not self._broken:
                     log.error("Who is revoked cannot be read (%s); whoever was stays so.", problem)
                 self._broken = True
                 continue
             self._broken = False
-            if found != self._known:
+            self._seen = mark
+            if found is not None and found != self._known:
                 self._known = found
                 self._apply(found)
+
+    def _look(self) -> tuple[Mark, tuple[Revocation, ...] | None]:
+        """What the file is, and what it says; None: it is the one that was read, and thousands of signed out sessions
+        may stand in it."""
+        mark = _mark(self._data_dir)
+        if mark == self._seen and not self._broken:
+            return mark, None
+        return mark, revocations(self._data_dir)
+
+
+def _mark(data_dir: Path) -> Mark:
+    """What tells this file from the one before: it is always written as a whole new one."""
+    try:
+        found = revoked_path(data_dir).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size

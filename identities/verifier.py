@@ -205,6 +205,7 @@ class Verifier:
             min(one.expires_at for one in accepted),
             tuple(one.header for one in accepted if one.header),
             next(iter(scopes), None),
+            tuple(number for one in accepted for number in one.numbers),
         )
 
     async def of_proxy(
@@ -268,7 +269,7 @@ class Verifier:
             except IdentityRefused as refused:
                 refusals.append(refused)
                 continue
-            identified = Identified(proof.principal, _CERTIFICATE, proof.expires_at)
+            identified = Identified(proof.principal, _CERTIFICATE, proof.expires_at, numbers=_numbers(proof))
             memory = Memory(identified, authority.name, proof.token_id, authority, authority.generation)
             self._remembered.put(_CERTIFICATE, seen_as, memory)
             return identified
@@ -336,7 +337,9 @@ class Verifier:
         generation = keys.generation
         proof = principal_from(token, key, issuer, self._admission, now, self._skew)
         self._check_revoked(proof)
-        identified = Identified(proof.principal, one.header, proof.expires_at, (one.header,), proof.scope)
+        identified = Identified(
+            proof.principal, one.header, proof.expires_at, (one.header,), proof.scope, _numbers(proof)
+        )
         self._remembered.put(one.header, one.value, Memory(identified, issuer.name, proof.token_id, keys, generation))
         return identified
 
@@ -355,6 +358,10 @@ class Verifier:
     def is_revoked(self, principal: Principal) -> bool:
         """Is this person refused from now on, whatever they proved before?"""
         return _is_one_of(self._revoked_people, principal)
+
+    def has_revoked(self, known: Identified) -> bool:
+        """Is what proved this person, or the person, refused from now on?"""
+        return not self._revoked_tokens.isdisjoint(known.numbers) or self.is_revoked(known.principal)
 
     def revoke_listed(self, listed: Sequence[Revocation]) -> None:
         """As `revoke`, these."""
@@ -389,6 +396,10 @@ class Verifier:
     async def stop(self) -> None:
         """Ends all background work."""
         await asyncio.gather(*(keys.stop() for keys in self._keys.values()))
+
+
+def _numbers(proof: Proof) -> tuple[str, ...]:
+    return () if proof.token_id is None else (proof.token_id,)
 
 
 def _is_one_of(people: frozenset[str], one: Principal) -> bool:

@@ -7,9 +7,11 @@ from typing import Any
 
 class Passing:
     """Two connections, each carrying on what the other gets. `over` is done when both are closed. `ended` is told once,
-    how many bytes came from the caller and from the host."""
+    how many bytes came from the caller and from the host. `is_expelled`: may its caller go on no more?"""
 
-    def __init__(self, now: float, ended: Callable[[int, int], None]) -> None:
+    def __init__(
+        self, now: float, ended: Callable[[int, int], None], is_expelled: Callable[[], bool] = lambda: False
+    ) -> None:
         self.caller = _Side(self)
         self.host = _Side(self)
         self.caller.other, self.host.other = self.host, self.caller
@@ -17,9 +19,13 @@ class Passing:
         self.quiet_since = now
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ended: Callable[[int, int], None] | None = ended
+        self._is_expelled = is_expelled
 
     def sweep(self, now: float, silence: float) -> None:
-        """Ends it after so many seconds without a byte either way."""
+        """Ends it after so many seconds without a byte either way, or once its caller may not go on."""
+        if self._is_expelled():
+            self.cut()
+            return
         moved = self.caller.count + self.host.count
         if moved != self.moved:
             self.moved, self.quiet_since = moved, now

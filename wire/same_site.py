@@ -11,13 +11,14 @@ _OF_NETWORKS = (".local", ".internal", ".test", ".home.arpa")
 """RFC 6762 §3, RFC 6761 §6.2, RFC 8375, and ICANN's reservation of .internal: names that no stranger can have."""
 
 
-def site_problem(origin: bytes, fields: Fields) -> str | None:
+def site_problem(origin: bytes, fields: Fields, *, by_origin: bool = False) -> str | None:
     """`cross_site`, or None. By what the browser says and no page can change: Sec-Fetch-Site (Fetch Metadata) and
-    Origin (RFC 6454 §7). A browser that says neither is too old to be believed."""
+    Origin (RFC 6454 §7). A browser that says neither is too old to be believed. `by_origin`: Origin must be there, as
+    for a WebSocket, which any site's page may open, with our cookies (RFC 6455 §10.2)."""
     said = [value for name, value in fields if name.lower() == b"sec-fetch-site"]
     origins = [value for name, value in fields if name.lower() == b"origin"]
     foreign = any(site != b"same-origin" for site in said) or any(one != origin for one in origins)
-    return "cross_site" if foreign or not (said or origins) else None
+    return "cross_site" if foreign or not (origins or (said and not by_origin)) else None
 
 
 def strange_page(fields: Fields, origins: Collection[str]) -> str | None:

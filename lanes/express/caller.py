@@ -383,7 +383,7 @@ class Caller(asyncio.Protocol):
     def expel(self, flows: Collection[str]) -> None:
         """Cut what is under way, if it is one of these: its caller may not go on."""
         if self._passage is not None and self._passage.flow.id in flows:
-            self._passage.cut("Revoked: whoever asked may not go on")
+            self._passage.expel()
 
     def sweep(self, now: float) -> None:
         """Deadlines; called by the lane every `sweep_seconds`."""

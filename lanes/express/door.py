@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Collection
-from typing import Protocol
+from typing import Final, Protocol
 
 from mitmproxy import http
 
 from exchange.decision import CODES
 from lanes.websocket.session import Session
+
+REVOKED: Final = "Revoked: whoever asked may not go on"
+"""How a lane says to `error` that it cut what is `expelled`."""
 
 
 class Door(Protocol):

@@ -142,7 +142,7 @@ class Lane:
         self._ticker = loop.call_later(interval, self._tick)
         now = self.now()
         self.resolve()
-        expelled = self._expelled()
+        expelled = self.expelled()
         for caller in list(self.callers):
             caller.sweep(now)
             if expelled:
@@ -183,6 +183,8 @@ class Lane:
     def carry(self, relay: Relay) -> None:
         """A WebSocket has begun: its time is looked after, and its end when we end."""
         self.relays.add(relay)
+        if self._ticker is None:
+            self._tick()  # there is no listener of ours, and the mitm lane's sweeps its own connections alone
         if self.draining:
             relay.drain()
 
@@ -241,7 +243,8 @@ class Lane:
             log.exception("The door failed; this becomes no WebSocket.")
             return None
 
-    def _expelled(self) -> Collection[str]:
+    def expelled(self) -> Collection[str]:
+        """The ids of flows whose callers may not go on."""
         try:
             return self._door.expelled()
         except Exception:

@@ -12,12 +12,13 @@ from mitmproxy.flow import Error
 from lanes import pinned
 from lanes.express.bodies import Walk
 from lanes.express.delivery import Delivery, Kept, ReplyTooLarge, Stream, framing_for
+from lanes.express.door import REVOKED
 from lanes.express.framing import BrokenFraming, Kind
 from lanes.express.head import HeadProblem, ReplyHead, RequestHead
 from lanes.express.hooks import Ran, Waiting, fire
 from lanes.express.switched import Switched
 from lanes.express.writing import can_go_as_it_came, request_message, streamed_head, whole_message
-from lanes.websocket.upgrade import request_id_of, upgrade_message
+from lanes.websocket.upgrade import request_id_of, switched_head, upgrade_message
 from wire.websocket.handshake import fault_of_reply
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ class Passage:
         lane.tell(lane.hooks.responseheaders, flow)
         lane.tell(lane.hooks.response, flow)
         flow.live = False
-        Switched(self.caller, upstream, session).begin(raw, rest)
+        Switched(self.caller, upstream, session).begin(switched_head(flow.response, head.fields, raw), rest)
         return True
 
     def _send_again(self) -> None:
@@ -357,6 +358,11 @@ class Passage:
         """Our own doing: the caller's connection breaks off, whatever was about to be said."""
         self._gone = self._ended
         self.fail(why)
+
+    def expel(self) -> None:
+        """Whoever asked is refused by now. While a hook waits that is left to the next sweep."""
+        if not self._pending:
+            self.fail(REVOKED, "invalid_token")
 
     def fail(self, why: str, code: str | None = None) -> None:
         """`error`, once. The caller is told `code` if nothing was said to it yet; else its connection breaks off."""

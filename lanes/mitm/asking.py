@@ -1,5 +1,6 @@
 """What a caller's connection, its streams and an upstream's connection say to each other beyond mitmproxy's events."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from mitmproxy import http
@@ -10,6 +11,18 @@ from mitmproxy.proxy.layers.http import _base
 @dataclass
 class Late(events.ConnectionEvent):
     """The caller's connection is past the deadline of whatever it is doing."""
+
+
+@dataclass
+class Expel(events.Event):
+    """From the handler: whoever asked for these flows may not go on."""
+
+    flows: Collection[str]
+
+
+@dataclass
+class Expelled(_base.HttpEvent):
+    """To the stream: it is one of them."""
 
 
 @dataclass

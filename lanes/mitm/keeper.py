@@ -1,6 +1,6 @@
 """What the mitm lane asks of whoever keeps the door; the express lane's Lane answers it, so that both lanes agree."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from mitmproxy import http
@@ -33,6 +33,9 @@ class Keeper(Protocol):
 
     def session(self, flow: http.HTTPFlow) -> Session | None:
         """What judges and records the messages of this flow, if it may become a WebSocket."""
+
+    def expelled(self) -> Collection[str]:
+        """The ids of flows that passed and may not go on: their caller was revoked meanwhile. Asked with each sweep."""
 
     def carry(self, relay: Relay) -> None:
         """A WebSocket has begun: its time is looked after, and its end when we end."""

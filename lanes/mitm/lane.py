@@ -150,8 +150,11 @@ class MitmLane:
     def _tick(self) -> None:
         self._ticker = asyncio.get_running_loop().call_later(self.keeper.limits.sweep_seconds, self._tick)
         now = self.keeper.now()
+        expelled = self.keeper.expelled()
         for handler in list(self._handlers):
             handler.sweep(now)
+            if expelled:
+                handler.expel(expelled)
         for passing in list(self._passing):
             passing.sweep(now, self.keeper.limits.reply_seconds)
         for knock in list(self.knocks):

@@ -162,7 +162,11 @@ class Roads:
         here = to.getsockname()[:2]
         self.keeper.dial.our_ends.add(here)
         try:
-            passing = Passing(self.keeper.now(), lambda sent, got: tunnels.ended(tunnel, sent, got))
+            passing = Passing(
+                self.keeper.now(),
+                lambda sent, got: tunnels.ended(tunnel, sent, got),
+                lambda: tunnels.is_expelled(tunnel),
+            )
             passing.caller.transport = knock.transport
             await asyncio.get_running_loop().create_connection(lambda: passing.host, sock=to)
         except BaseException:

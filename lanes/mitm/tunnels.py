@@ -53,5 +53,8 @@ class Tunnels(Protocol):
         """It was seen, and is not read. `name`: what the caller asked for in TLS. A row now, and one at the end when it
         passes."""
 
+    def is_expelled(self, tunnel: Tunnel) -> bool:
+        """It passes unread: was its caller revoked meanwhile, so that it may not go on? Asked with each sweep."""
+
     def ended(self, tunnel: Tunnel, sent: int, received: int) -> None:
         """An unread connection is over, after so many bytes from the caller and to it."""

@@ -15,6 +15,7 @@ from wire.websocket.frames import (
     CLOSE,
     GOING_AWAY,
     INTERNAL_ERROR,
+    POLICY,
     PROTOCOL_ERROR,
     TEXT,
     TOO_BIG,
@@ -208,6 +209,9 @@ class Relay:
     # -- our own ends -----------------------------------------------------------------------------------------------
 
     def sweep(self, now: float) -> None:
+        if self._session.is_expelled():
+            self._end_by_us(POLICY, "the identity behind this connection is refused", "refused", "invalid_token")
+            return
         if now - self._last <= self._silence:
             return
         if self._closing is not None:
@@ -225,12 +229,12 @@ class Relay:
         """Our own end: both sides are told (§7.4.1, 1001)."""
         self._end_by_us(GOING_AWAY, "the checkpoint is shutting down", "proxy_died")
 
-    def _end_by_us(self, code: int, why: str, observed: Observed) -> None:
+    def _end_by_us(self, code: int, why: str, observed: Observed, refused: str | None = None) -> None:
         if self.over:
             return
         self._say_close(code, why)
         self._ends.to_provider(close_frame(GOING_AWAY, "", os.urandom(4)))
-        self._finish(observed, clean=True, ordered=True)
+        self._finish(observed, clean=True, code=refused, ordered=True)
 
     def _finish(self, observed: Observed, *, clean: bool, code: str | None = None, ordered: bool = False) -> None:
         if self.over:

@@ -105,6 +105,7 @@ async def place(
                 ("access-control-allow-origin", "*"),
                 (FIELD, "x"),
                 ("set-cookie", "sekisho-front=tossed; Path=/"),
+                ("set-cookie", "=sekisho-front=tossed; Path=/"),
                 ("set-cookie", "theme=dark"),
             ),
         )
@@ -360,6 +361,28 @@ async def test_a_person_who_is_revoked_is_out_and_what_streams_to_them_is_cut_wh
     assert here.provider.gone == 1  # the provider need not go on for nobody
     closings = [(row.observed, row.error, row.status) for row in rows(tmp_path) if isinstance(row, Closing)]
     assert closings[:2] == [("refused", "invalid_token", 200), ("response_ended", None, 200)]
+
+
+@pytest.mark.parametrize("target", [API, "/api/chat/stream"], ids=["of the API", "of the UI itself"])
+async def test_what_streams_under_a_session_is_cut_when_it_is_signed_out(tmp_path: Path, target: str) -> None:
+    identity = "identity: {domains: [example.com], issuers: [{name: own, kind: own_token}], cut_revoked: true}\n"
+    async with place(tmp_path, identity=identity, kind="other") as here:
+        here.provider.answer = here.ui.answer = streamed([f"word {i}" for i in range(36)], pause=0.09)
+        cookie = session(tmp_path)
+        asking = asyncio.create_task(here.ask_as(cookie, "POST", target, STREAM, SAME))
+        other = asyncio.create_task(here.ask_as(session(tmp_path), "POST", target, STREAM, SAME))  # of hers, too
+        await asyncio.sleep(0.3)
+        number = jwt.decode(cookie.partition("=")[2], options={"verify_signature": False})["jti"]
+        revoke(tmp_path / "data", Revocation("token", number, int(time.time()), "signed out"))
+        began = time.monotonic()
+        with contextlib.suppress(ConnectionError):
+            await asking
+        after = time.monotonic() - began
+        theirs = await other
+
+    assert after < 3
+    assert b"word 35" in theirs.body
+    assert here.provider.gone + here.ui.gone == 1
 
 
 async def test_our_own_pages_are_asked_over_a_socket_and_who_they_refuse_is_recorded(tmp_path: Path) -> None:

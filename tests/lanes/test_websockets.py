@@ -37,6 +37,10 @@ class Judge:
         self.ends: list[tuple[Observed, bool, str | None]] = []
         self.gate: asyncio.Event | None = None
         self.is_answering = False
+        self.expelled = False
+
+    def is_expelled(self) -> bool:
+        return self.expelled
 
     def begin(self, upstream_request_id: str | None) -> None:
         raise AssertionError("the lane's affair")
@@ -258,3 +262,21 @@ async def test_a_message_past_what_is_copied_goes_on_all_the_same(
     relay.from_provider(raw, 0)
     assert wires.caller == raw
     assert judge.copied == [None]
+
+
+async def test_whoever_may_not_go_on_is_told_and_nothing_of_theirs_goes_on(
+    relay: Relay, judge: Judge, wires: Wires
+) -> None:
+    relay.from_caller(text(b"before"), 0)
+    relay.sweep(1)
+    assert wires.closed == []
+    judge.expelled = True
+    relay.sweep(2)
+    relay.from_caller(text(b"after"), 3)
+    relay.sweep(4)
+
+    assert judge.judged == [b"before"]
+    assert judge.ends == [("refused", True, "invalid_token")]
+    assert wires.closes() == [POLICY]
+    assert wires.closes(of_caller=False) == [1001]
+    assert wires.closed == [False]

@@ -5,13 +5,14 @@ import collections
 import socket
 import struct
 import time
+from collections.abc import Collection
 from typing import Any, Final
 
 from mitmproxy import connection
 from mitmproxy.proxy import commands, events, mode_servers, server_hooks
 from mitmproxy.proxy.server import ConnectionIO
 
-from lanes.mitm.asking import Late
+from lanes.mitm.asking import Expel, Late
 from lanes.mitm.hardening.caller import CallerConnection
 from lanes.mitm.hardening.top import CheckpointTop
 from lanes.mitm.http2 import STREAMS
@@ -42,6 +43,7 @@ class CheckpointHandler(mode_servers.ProxyConnectionHandler):
         self._room, self._outlet = asyncio.Event(), asyncio.Event()
         self._unsent, self._stalled = 0, keeper.now()
         self._late: asyncio.Task[None] | None = None
+        self._expelling: asyncio.Task[None] | None = None
         top = self._top = CheckpointTop(self.layer.context, keeper, way)
         self.layer = top
         top.take_over = self._take_over
@@ -146,6 +148,11 @@ class CheckpointHandler(mode_servers.ProxyConnectionHandler):
             else:
                 self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         super().close_connection(connection, half_close)
+
+    def expel(self, flows: Collection[str]) -> None:
+        """Cut what is under way of these: their caller may not go on."""
+        if self._top.http.of_flows(flows) and (self._expelling is None or self._expelling.done()):
+            self._expelling = asyncio.get_running_loop().create_task(self.server_event(Expel(flows)))
 
     def sweep(self, now: float) -> None:
         """Deadlines; called by the lane every `sweep_seconds`. `now` is monotonic."""

@@ -12,13 +12,14 @@ from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers.http import _events, _hooks
 
 from lanes import pinned
+from lanes.express.door import REVOKED
 from lanes.express.head import HeadProblem
 from lanes.express.writing import request_message
-from lanes.mitm.asking import Body, BodyWanted, Fault, Forget, Message, Whole
+from lanes.mitm.asking import Body, BodyWanted, Expelled, Fault, Forget, Message, Whole
 from lanes.mitm.keeper import Keeper
 from lanes.mitm.switched import Switch, Switched
 from lanes.websocket.session import Observed, Session
-from lanes.websocket.upgrade import request_id_of, upgrade_message
+from lanes.websocket.upgrade import request_id_of, switched_head, upgrade_message
 from outbound.upstream_proxy import PROXY_SAYS
 from wire.websocket.handshake import fault_of_reply
 
@@ -27,6 +28,14 @@ log = logging.getLogger(__name__)
 type Commands = layer.CommandGenerator[None]
 
 TIMED_OUT: Final = "Upstream timed out: no byte for too long"
+
+_CODES: Final = (
+    ("Upstream timed out", "upstream_timeout"),
+    (PROXY_SAYS, "upstream_proxy_failed"),
+    (REVOKED, "invalid_token"),
+)
+"""What a caller who was told nothing yet is told, by the first words of what went wrong."""
+_ELSE: Final = "upstream_unreachable"
 
 
 class CheckpointStream(http_layers.HttpStream):
@@ -46,6 +55,8 @@ class CheckpointStream(http_layers.HttpStream):
                 yield from self._judge(event.data)
         elif isinstance(event, Switch):
             yield from self._switch(event)
+        elif isinstance(event, Expelled):
+            yield from self._give_up(REVOKED)
         elif not isinstance(event, Fault):
             yield from super()._handle_event(event)
         elif event.code == "upstream_timeout":
@@ -123,9 +134,7 @@ class CheckpointStream(http_layers.HttpStream):
             yield from super().handle_protocol_error(event)
             return
         # Before `error`: the door still knows which API was called, and what its refusals look like.
-        late, proxy = event.message.startswith("Upstream timed out"), event.message.startswith(PROXY_SAYS)
-        code = "upstream_timeout" if late else "upstream_proxy_failed" if proxy else "upstream_unreachable"
-        self._keeper.refuse(self.flow, code)
+        self._keeper.refuse(self.flow, next((code for words, code in _CODES if event.message.startswith(words)), _ELSE))
         self.flow.error = flow.Error(event.message)
         self.client_state = self.server_state = self.state_errored
         yield _hooks.HttpErrorHook(self.flow)
@@ -167,7 +176,8 @@ class CheckpointStream(http_layers.HttpStream):
         if self.client_state == self.state_errored:
             return  # one of them left while the hooks ran
         self.client_state = self.server_state = self.state_errored
-        self._switched(Switched(session, self.context.server, event.raw))
+        told = switched_head(flow_.response, head.fields, event.raw)
+        self._switched(Switched(session, self.context.server, told))
         yield http_layers.DropStream(self.stream_id)
 
     def _answer(self) -> Commands:

@@ -1,6 +1,6 @@
 """Where the layers of one connection begin: HTTP and nothing else, in our streams."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from mitmproxy import connection
@@ -8,6 +8,7 @@ from mitmproxy.proxy import events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http as http_layers
 
+from lanes.mitm.asking import Expel, Expelled
 from lanes.mitm.hardening.caller import CallerConnection
 from lanes.mitm.hardening.stream import CheckpointStream
 from lanes.mitm.http2 import CallerStreams
@@ -33,6 +34,22 @@ class CheckpointHttp(http_layers.HttpLayer):
         self.caller: CallerConnection | CallerStreams = side(context.fork(), keeper, way)
         self.connections[context.client] = self.caller  # an entry that is there already is kept
         self.providers: dict[connection.Connection, ProviderConnection] = {}
+
+    def _handle_event(self, event: events.Event) -> Commands:
+        if isinstance(event, Expel):
+            for stream_id in self.of_flows(event.flows):
+                if (stream := self.streams.get(stream_id)) is not None:
+                    yield from self.event_to_child(stream, Expelled(stream_id))
+        else:
+            yield from super()._handle_event(event)
+
+    def of_flows(self, flows: Collection[str]) -> list[int]:
+        """The streams of these flows."""
+        return [
+            stream_id
+            for stream_id, stream in self.streams.items()
+            if (flow := getattr(stream, "flow", None)) is not None and flow.id in flows  # none before its head
+        ]
 
     def get_connection(self, event: http_layers.GetHttpConnection, *, reuse: bool = True) -> Commands:
         """An HTTP/2 caller has several requests at once, and an upstream's HTTP/1.1 connection one: mitmproxy opens one
