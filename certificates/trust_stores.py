@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -15,10 +15,12 @@ from typing import Final, Protocol
 from cryptography import x509
 
 from certificates.authority import fingerprint
+from certificates.bundle import JAVA_PASSWORD
 
 type Command = tuple[str, ...]
 
 _PATIENCE_S: Final = 60.0
+_CACERTS: Final = "lib/security/cacerts"
 
 
 class TrustStore(Protocol):
@@ -45,13 +47,15 @@ class TrustStore(Protocol):
 @dataclass(frozen=True)
 class AnchorFolder:
     """A folder of PEM files and a command that reads it: how Linux distributions do it. What most programs there use:
-    OpenSSL, curl, git, Python's `ssl`, Go. With `forgetting` it leaves no link to a file that is gone."""
+    OpenSSL, curl, git, Python's `ssl`, Go. With `forgetting` it leaves no link to a file that is gone. `java`: a
+    store of Java's that the command fills as well; Debian's takes nothing out of it that is gone."""
 
     name: str
     folder: Path
     refresh: Command
     forgetting: Command = ()
     needs_root: bool = True
+    java: Path | None = None
 
     def has(self, certificate: x509.Certificate) -> bool:
         try:
@@ -63,7 +67,13 @@ class AnchorFolder:
         return [("install", "-m", "644", str(file), str(self._file(certificate))), self.refresh]
 
     def removing(self, certificate: x509.Certificate) -> list[Command]:
-        return [("rm", "-f", str(self._file(certificate))), (*self.refresh, *self.forgetting)]
+        commands: list[Command] = [("rm", "-f", str(self._file(certificate))), (*self.refresh, *self.forgetting)]
+        if self.java is not None and _asked(_keytool("keytool", self.java, "-exportcert", *self._alias(certificate))):
+            commands.append(_keytool("keytool", self.java, "-delete", *self._alias(certificate)))
+        return commands
+
+    def _alias(self, certificate: x509.Certificate) -> Command:
+        return ("-alias", f"debian:{self._file(certificate).stem}.pem")  # the name of its link in /etc/ssl/certs
 
     def _file(self, certificate: x509.Certificate) -> Path:
         return self.folder / f"sekisho-{fingerprint(certificate)[:16].lower()}.crt"
@@ -115,6 +125,36 @@ class NssDatabase:
         return ("certutil", "-d", f"sql:{self.folder}", *arguments)
 
 
+@dataclass(frozen=True)
+class JavaStore:
+    """What one Java trusts (keytool(1)), where it keeps a store of its own: one that was unpacked, or came with another
+    program. `home` is its java.home. The Java of a Linux distribution reads what the system's store writes."""
+
+    name: str
+    home: Path
+    needs_root: bool = True
+
+    def has(self, certificate: x509.Certificate) -> bool:
+        listed = _asked(self._command("-exportcert", "-rfc", "-alias", _nickname(certificate)))
+        try:
+            return certificate in x509.load_pem_x509_certificates(listed.encode())
+        except ValueError:
+            return False
+
+    def adding(self, certificate: x509.Certificate, file: Path) -> list[Command]:
+        return [self._command("-importcert", "-noprompt", "-alias", _nickname(certificate), "-file", str(file))]
+
+    def removing(self, certificate: x509.Certificate) -> list[Command]:
+        return [self._command("-delete", "-alias", _nickname(certificate))]
+
+    def _command(self, *arguments: str) -> Command:
+        return _keytool(str(self.home / "bin" / "keytool"), self.home / _CACERTS, *arguments)
+
+
+def _keytool(program: str, store: Path, *arguments: str) -> Command:
+    return (program, *arguments, "-keystore", str(store), "-storepass", JAVA_PASSWORD)
+
+
 def _nickname(certificate: x509.Certificate) -> str:
     return f"sekisho-{fingerprint(certificate)[:16].lower()}"
 
@@ -131,7 +171,13 @@ def _asked(command: Command) -> str:
 
 
 _LINUX: Final = (
-    AnchorFolder("Debian, Ubuntu", Path("/usr/local/share/ca-certificates"), ("update-ca-certificates",), ("--fresh",)),
+    AnchorFolder(
+        "Debian, Ubuntu",
+        Path("/usr/local/share/ca-certificates"),
+        ("update-ca-certificates",),
+        ("--fresh",),
+        java=Path("/etc/ssl/certs/java/cacerts"),
+    ),
     AnchorFolder("RHEL, Fedora", Path("/etc/pki/ca-trust/source/anchors"), ("update-ca-trust",)),
     AnchorFolder("SUSE", Path("/etc/pki/trust/anchors"), ("update-ca-certificates",)),
     AnchorFolder("Arch", Path("/etc/ca-certificates/trust-source/anchors"), ("update-ca-trust",)),
@@ -144,6 +190,7 @@ def stores_here(
     home: Path | None = None,
     linux: tuple[AnchorFolder, ...] = _LINUX,
     which: Callable[[str], str | None] = shutil.which,
+    environment: Mapping[str, str] = os.environ,
 ) -> list[TrustStore]:
     """The stores of this machine and this person that can be changed with what is installed."""
     found: list[TrustStore] = []
@@ -151,6 +198,7 @@ def stores_here(
         found.append(Keychain())
     else:
         found += [each for each in linux if each.folder.is_dir() and which(each.refresh[0])][:1]
+    found += _java_stores(which("java"), environment.get("JAVA_HOME"))
     if which("certutil"):
         home = home or Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home() fails without a home
         profiles = [
@@ -166,4 +214,18 @@ def stores_here(
             for profile in profiles
             for database in sorted(profile.glob("*/cert9.db"))
         ]
+    return found
+
+
+def _java_stores(command: str | None, java_home: str | None) -> list[TrustStore]:
+    """Of the Java that is found as a command, and of the one that is named."""
+    homes = [Path(java_home)] if java_home else []
+    if command is not None:
+        homes.append(Path(command).resolve().parent.parent)
+    found: list[TrustStore] = []
+    for home in dict.fromkeys(each.resolve() for each in homes):
+        store = home / _CACERTS
+        # A link to elsewhere: the system's store keeps that one.
+        if (home / "bin" / "keytool").exists() and store.is_file() and store.resolve().is_relative_to(home):
+            found.append(JavaStore(f"Java, {home}", home, needs_root=not os.access(store, os.W_OK)))
     return found

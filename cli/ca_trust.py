@@ -25,10 +25,11 @@ _Only = Annotated[
 
 
 def install(config: Config = None, yes: _Yes = False, store: _Only = None) -> None:
-    """Make this machine trust the CA: its system store, and Firefox's and Chromium's where certutil is installed.
+    """Make this machine trust the CA: its system store, Firefox's and Chromium's where certutil is installed, and the
+    store of a Java that keeps one of its own (found as a command, or by JAVA_HOME).
 
     The commands are shown first. What takes root is done as root; otherwise the lines for sudo are printed, and the
-    exit code is 1. Python's requests, Node and Java have stores of their own: `sekisho env`.
+    exit code is 1. Python's requests and Node have lists of their own: `sekisho env`.
     """
     from certificates.authority import pem_of
     from files.whole import write_whole

@@ -157,6 +157,8 @@ def clients(settings: "Settings", now: datetime) -> Iterator[Sign]:
             yield Sign(f"{each.name} trusts the CA")
         elif each.state == "not installed":
             yield Sign(f"{each.name} is not installed", "note")
+        elif each.state == "not asked":
+            yield Sign(f"{each.name} could not be asked: {each.said}", "note", f"To be sure of it, type: {each.advice}")
         else:
             trust = "gave no answer" if each.state == "no answer" else "does not trust the CA"
             state: Literal["note", "wrong"] = "wrong" if each.needed else "note"

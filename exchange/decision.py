@@ -75,7 +75,9 @@ CODES: dict[str, Code] = {
     "plain_http": Code(400, _BAD, "Use https:// for this host."),
     "not_tls": Code(400, _BAD, "Speak TLS after CONNECT."),
     "method_not_allowed": Code(405, _BAD, "This method is not allowed here."),
-    "upgrade_not_allowed": Code(400, _BAD, "This upgrade is not allowed."),
+    "upgrade_not_allowed": Code(
+        400, _BAD, "No upgrade but to a WebSocket is allowed: speak HTTP/1.1 (Java's HttpClient: version(HTTP_1_1))."
+    ),
     "websocket_not_supported": Code(426, _BAD, "This WebSocket is not accepted here; use HTTP."),
     "bad_websocket": Code(400, _BAD, "The WebSocket handshake is not acceptable (RFC 6455)."),
     "websocket_violation": Code(400, _BAD, "A frame breaks the WebSocket protocol (RFC 6455)."),

@@ -236,7 +236,7 @@ class Settings(Section):
                 raise ValueError(f"{name!r} cannot be a path prefix. Use letters, digits, - and _")
             dialect = provider.dialect or BUILT_IN.get(name)
             if dialect is None:
-                raise ValueError(f"{name} needs a dialect: one of {', '.join(sorted(set(BUILT_IN.values())))}")
+                raise ValueError(f"{name} needs a dialect: one of {', '.join(sorted(get_args(Dialect)))}")
             if provider.safety_identifier and dialect != "openai":
                 raise ValueError(f"{name} has safety_identifier, which is a field of OpenAI's API alone. Take it out")
             if provider.models and dialect != "openai":

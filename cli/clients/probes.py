@@ -25,7 +25,8 @@ type Arguments = Callable[[str, int, str, Path], list[str]]
 @dataclass(frozen=True)
 class Probe:
     """One program. `without` names variables that are taken out of its environment first; `advice` is what to type when
-    it does not trust us; `missing`, what it says when what is tested is not installed. Not every one is `needed`."""
+    it does not trust us; `missing`, what it says when what is tested is not installed; `unable`, when it is, and cannot
+    be asked: what it says then, and why. Not every one is `needed`."""
 
     name: str
     program: str
@@ -33,16 +34,18 @@ class Probe:
     advice: str
     without: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    unable: tuple[str, str] | None = None
     given: str = ""
     needed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one program made of our certificate. `said`: its own last words, where it did not take it."""
+    """What one program made of our certificate. `said`: its own last words, where it did not take
+    it; why it was not asked."""
 
     name: str
-    state: Literal["trusted", "not trusted", "not installed", "no answer"]
+    state: Literal["trusted", "not trusted", "not installed", "not asked", "no answer"]
     advice: str
     said: str = ""
     needed: bool = True
@@ -132,7 +135,7 @@ PROBES: Final = (
     Probe("curl", "curl", _curl, _advice("curl")),
     Probe("git", "git", _git, _advice("git")),
     Probe("Java", "java", _source("Probe.java", _JAVA), _advice("java"),
-          missing=("Module jdk.compiler not found",)),
+          unable=("Module jdk.compiler not", "it is a runtime (JRE) without a compiler for the question")),
     Probe("Go", "go", _source("probe.go", _GO, "run"), _advice("go")),
 )  # fmt: skip
 
@@ -178,6 +181,8 @@ def _asked(
         return Verdict(probe.name, "trusted", probe.advice)
     if any(sign in said for sign in probe.missing):
         return Verdict(probe.name, "not installed", probe.advice)
+    if probe.unable is not None and probe.unable[0] in said:
+        return Verdict(probe.name, "not asked", probe.advice, probe.unable[1])
     return Verdict(probe.name, "not trusted", probe.advice, _why(said), probe.needed)
 
 

@@ -61,6 +61,9 @@ def _java(road: Road) -> str | None:
             "https.proxyPort": proxy.port,
             "http.nonProxyHosts": "localhost|127.*|[::1]",
         }
+        if proxy.password is not None:
+            # Java shows no Basic credentials to a proxy for https by itself, whatever a program's Authenticator says.
+            options["jdk.http.auth.tunneling.disabledSchemes"] = ""
     return " ".join(
         f'"-D{name}={value}"' if " " in str(value) else f"-D{name}={value}" for name, value in options.items()
     )
@@ -123,7 +126,15 @@ CLIENTS: Final[dict[str, Client]] = {
         (*_ROAD, "SSL_CERT_FILE"),
         forward_note="On macOS Go asks the keychain, not SSL_CERT_FILE: sekisho ca install.",
     ),
-    "java": Client("Java: the official SDKs, HttpClient", _BASES, ("JAVA_TOOL_OPTIONS",)),
+    "java": Client(
+        "Java: the official SDKs, HttpClient",
+        _BASES,
+        ("JAVA_TOOL_OPTIONS",),
+        forward_note="Its options carry no token. Where the proxy asks who calls, the program sets an Authenticator, "
+        "or comes by the reverse mode. Java speaks no TLS to a proxy.",
+        reverse_note="HttpClient asks a plain http:// address for HTTP/2, which a gateway refuses: "
+        "version(HTTP_1_1) when it is built, or a listener with TLS.",
+    ),
     "curl": Client("curl", (), (*_ROAD, "CURL_CA_BUNDLE"), reverse_note="curl is given the address itself."),
     "git": Client("git", (), (*_ROAD, "GIT_SSL_CAINFO"), reverse_note="git calls no LLM: forward mode only."),
     "codex": Client(
@@ -137,7 +148,8 @@ CLIENTS: Final[dict[str, Client]] = {
         "VS Code and its extensions",
         (),
         _NODE,
-        forward_note="Start it from this terminal (`code .`) with no window open, or set its http.proxy.",
+        forward_note="Start it from this terminal (`code .`) with no window open, or set its http.proxy. The CA goes "
+        "into the system's store and, on Linux, Chromium's: sekisho ca install.",
         reverse_note="Extensions have settings of their own for the address.",
     ),
     "aider": Client("aider", ("OPENAI_API_BASE", "ANTHROPIC_API_BASE", *_BASES), _PYTHON),

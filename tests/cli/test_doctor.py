@@ -92,6 +92,18 @@ def test_a_bundle_with_our_ca_is_well_and_one_without_is_found(forward: Desk, pr
         assert "curl trusts the CA" in found
 
 
+def test_a_java_without_a_compiler_is_not_taken_for_one_that_distrusts_us(forward: Desk, programs: Path) -> None:
+    java = shutil.which("java")
+    if java is None:
+        pytest.skip("java is not installed")
+    (programs / "java").write_text(f'#!/bin/sh\nexec {java} --limit-modules java.base "$@"\n', encoding="utf-8")
+    (programs / "java").chmod(0o755)
+    environment = trusting(programs, client_files(AuthorityFolder(forward.data_dir)).bundle)
+    found = signs(forward, 0, **environment)["Java could not be asked"]
+    assert found["state"] == "note"
+    assert "without a compiler" in found["what"]
+
+
 def test_a_bundle_with_a_former_ca_alone_is_found(forward: Desk, programs: Path, tmp_path: Path) -> None:
     folder = AuthorityFolder(forward.data_dir)
     old = tmp_path / "old.pem"

@@ -76,6 +76,14 @@ def test_the_token_goes_into_the_proxys_address(desk: Desk) -> None:
     )
 
 
+@pytest.mark.parametrize("token", ["", "a/b+c"])
+def test_java_may_show_a_proxy_its_authenticators_token_and_has_none_in_its_options(desk: Desk, token: str) -> None:
+    options = printed(forward(desk), "java", SEKISHO_TOKEN=token)["JAVA_TOOL_OPTIONS"].split()
+    assert ("-Djdk.http.auth.tunneling.disabledSchemes=" in options) is bool(token)
+    assert "-Dhttps.proxyHost=127.0.0.1" in options
+    assert not [each for each in options if "a/b" in each or "a%2Fb" in each]
+
+
 def test_for_other_machines_it_names_this_one_and_where_the_files_are_there(desk: Desk) -> None:
     arguments = ["--host", "sekisho.example.com", "--files", "/etc/sekisho", "--shell", "json", "python"]
     done = forward(desk).sekisho("env", *arguments)

@@ -1,13 +1,16 @@
 """Clients that people use, through the forward mode, by variables of their environment alone."""
 
 import json
-import shutil
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.clients.test_reverse_clients import HERE, installed, message_stream, responses_stream, run
+from tests.clients.answers import message_stream, responses_stream
+from tests.clients.programs import GO_CACHE, HERE, installed, on_path, run
 from tests.journeys.forwarding import HOST, ForwardInstance
 from tests.journeys.instance import GATEWAY, PROVIDER_KEY
 from tests.journeys.provider import STREAM, Answer, Provider, completion, streamed
@@ -29,19 +32,11 @@ class Gate(ForwardInstance):
         super().__init__(folder, provider.url, profile="gateway", more=MORE + CLOSED, providers=anthropic)
 
     def environment_of(self, email: str) -> dict[str, str]:
-        bundle = self.folder / "bundle.pem"
-        import certifi
-
-        bundle.write_bytes(Path(certifi.where()).read_bytes() + self.authority.read_bytes())
-        proxy = f"http://me:{self.mint(email)}@127.0.0.1:{self.forward}"
-        return {
-            "HTTPS_PROXY": proxy,
-            "https_proxy": proxy,
-            "NO_PROXY": "localhost,127.0.0.1",
-            "SSL_CERT_FILE": str(bundle),
-            "NODE_EXTRA_CA_CERTS": str(self.authority),
-            "CODEX_CA_CERTIFICATE": str(self.authority),
-        }
+        """What `sekisho env` tells somebody who has named their token, and the token."""
+        self.environment["SEKISHO_TOKEN"] = token = self.mint(email)
+        told = self.sekisho("env", "--mode", "forward", "--shell", "json")
+        assert told.returncode == 0, told.stderr
+        return {**json.loads(told.stdout)["variables"], "SEKISHO_TOKEN": token}
 
     def operation(self, name: str) -> dict[str, Any]:
         """The first record of this operation that ended whole."""
@@ -63,9 +58,7 @@ def of_ann(record: dict[str, Any], provider: Provider) -> None:
 
 
 def test_curl(tmp_path: Path, provider: Provider) -> None:
-    curl = shutil.which("curl")
-    if curl is None:
-        pytest.skip("curl is not installed")
+    curl = on_path("curl", "curl")
     provider.answer = completion("Hello from afar")
     with Gate(tmp_path, provider) as instance:
         environment = instance.environment_of("ann@example.com")
@@ -81,8 +74,6 @@ def test_curl(tmp_path: Path, provider: Provider) -> None:
 
 
 def test_the_python_sdk_by_its_environment_alone(tmp_path: Path, provider: Provider) -> None:
-    import sys
-
     provider.answer = streamed(["晴れ", "です"])
     script = tmp_path / "chat.py"
     script.write_text(
@@ -102,12 +93,48 @@ def test_the_node_sdk(tmp_path: Path, provider: Provider) -> None:
     """Node's fetch heeds HTTPS_PROXY from version 24 on, or 22.21 with NODE_USE_ENV_PROXY."""
     provider.answer = streamed(["晴れ", "です"])
     with Gate(tmp_path, provider) as instance:
-        environment = {
-            **instance.environment_of("ann@example.com"), "OPENAI_API_KEY": KEY, "NODE_USE_ENV_PROXY": "1",
-        }  # fmt: skip
+        environment = {**instance.environment_of("ann@example.com"), "OPENAI_API_KEY": KEY}
         said = run([installed("node"), HERE / "chat.mjs"], environment, tmp_path)
         of_ann(instance.operation("chat"), provider)
     assert said.strip() == "晴れです"
+
+
+def test_go(tmp_path: Path, provider: Provider) -> None:
+    provider.answer = streamed(["晴れ", "です"])
+    command: list[str | Path] = [on_path("go", "golang-go"), "run", HERE / "chat.go"]
+    with Gate(tmp_path, provider) as instance:
+        environment = {
+            **instance.environment_of("ann@example.com"), "OPENAI_API_KEY": KEY, "GOCACHE": str(GO_CACHE),
+        }  # fmt: skip
+        said = run(command, environment, tmp_path)
+        of_ann(instance.operation("chat"), provider)
+    assert said.strip() == "晴れです"
+
+
+@pytest.mark.parametrize("client", ["HttpClient", "HttpURLConnection"])
+def test_java_with_an_authenticator(tmp_path: Path, provider: Provider, client: str) -> None:
+    """Java takes no token from its options; its programs say who calls when the proxy asks."""
+    provider.answer = streamed(["晴れ", "です"])
+    command: list[str | Path] = [on_path("java", "default-jdk-headless"), HERE / "Chat.java", client]
+    with Gate(tmp_path, provider) as instance:
+        environment = {**instance.environment_of("ann@example.com"), "OPENAI_API_KEY": KEY}
+        said = run(command, environment, tmp_path)
+        of_ann(instance.operation("chat"), provider)
+    assert said.strip() == "晴れです"
+
+
+def test_java_shows_a_proxy_no_token_where_it_is_not_allowed_to(tmp_path: Path, provider: Provider) -> None:
+    """Why `sekisho env` says more to Java where a token is named."""
+    command = [on_path("java", "default-jdk-headless"), str(HERE / "Chat.java"), "HttpClient"]
+    with Gate(tmp_path, provider) as instance:
+        environment = instance.environment_of("ann@example.com")
+        options = environment["JAVA_TOOL_OPTIONS"].replace("-Djdk.http.auth.tunneling.disabledSchemes=", "")
+        done = subprocess.run(
+            command, env={**os.environ, **environment, "JAVA_TOOL_OPTIONS": options},
+            capture_output=True, text=True, timeout=90, check=False,
+        )  # fmt: skip
+    assert "407" in done.stderr
+    assert provider.received == []
 
 
 def test_codex(tmp_path: Path, provider: Provider) -> None:

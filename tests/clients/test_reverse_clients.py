@@ -2,36 +2,20 @@
 
 import json
 import os
+import ssl
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.journeys.instance import Instance
+from certificates.bundle import JAVA_PASSWORD, java_store
+from tests.clients.answers import message_stream, responses_stream
+from tests.clients.programs import HERE, installed, on_path, run
+from tests.identities.certificates import authority, server_tls
+from tests.journeys.instance import GATEWAY, Instance
 from tests.journeys.provider import STREAM, Answer, Provider, completion, streamed
 
-HERE = Path(__file__).resolve().parent
-BIN = HERE / "node_modules" / ".bin"
 KEY = "sk-client-canary-0815"
-
-
-def installed(name: str) -> Path:
-    path = BIN / name
-    if not path.exists():
-        if os.environ.get("CI"):
-            pytest.fail(f"{name} is not installed: npm ci in tests/clients")
-        pytest.skip(f"{name} is not installed: npm ci in tests/clients")
-    return path
-
-
-def run(command: list[str | Path], environment: dict[str, str], folder: Path) -> str:
-    done = subprocess.run(
-        command, env={"PATH": f"{BIN}:{os.environ['PATH']}", "HOME": str(folder), **environment}, cwd=folder,
-        capture_output=True, text=True, timeout=90, check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_the_node_sdk_streams_chat_and_responses(tmp_path: Path, provider: Provider) -> None:
@@ -95,34 +79,6 @@ def test_codex_falls_back_from_its_websocket_and_works(tmp_path: Path, provider:
     assert any(r.target == "/v1/responses" and len(r.body) > 10_000 for r in provider.received)
 
 
-def responses_stream(text: str) -> list[bytes]:
-    """A Responses stream of one message, as the API sends it."""
-    part: dict[str, Any] = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
-    item = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": [part]}
-    base = {"id": "resp_1", "object": "response", "created_at": 1760000000, "model": "gpt-5", "output": []}
-    usage = {"input_tokens": 5, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 3,
-             "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 8}  # fmt: skip
-    where = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
-    events: list[dict[str, Any]] = [
-        {"type": "response.created", "response": {**base, "status": "in_progress"}},
-        {
-            "type": "response.output_item.added",
-            "output_index": 0,
-            "item": {**item, "status": "in_progress", "content": []},
-        },
-        {"type": "response.content_part.added", **where, "part": {**part, "text": ""}},
-        {"type": "response.output_text.delta", **where, "delta": text},
-        {"type": "response.output_text.done", **where, "text": text},
-        {"type": "response.content_part.done", **where, "part": part},
-        {"type": "response.output_item.done", "output_index": 0, "item": item},
-        {"type": "response.completed", "response": {**base, "status": "completed", "output": [item], "usage": usage}},
-    ]
-    return [
-        f"event: {event['type']}\ndata: {json.dumps({**event, 'sequence_number': i})}\n\n".encode()
-        for i, event in enumerate(events)
-    ]
-
-
 def test_claude_code_works_through_its_prefix(tmp_path: Path, provider: Provider) -> None:
     provider.answer = Answer(chunks=message_stream("Hi from the provider"), fields=STREAM)
     home = tmp_path / "home"
@@ -149,29 +105,45 @@ def test_claude_code_works_through_its_prefix(tmp_path: Path, provider: Provider
     assert posted[0].header("x-api-key") == KEY
 
 
-def message_stream(text: str) -> list[bytes]:
-    """An Anthropic Messages stream of one text block, as the API sends it."""
-    message: dict[str, Any] = {
-        "id": "msg_1",
-        "type": "message",
-        "role": "assistant",
-        "model": "claude-sonnet-4-5",
-        "content": [],
-        "stop_reason": None,
-        "stop_sequence": None,
-        "usage": {"input_tokens": 10, "output_tokens": 1},
-    }
-    events: list[dict[str, Any]] = [
-        {"type": "message_start", "message": message},
-        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-        {"type": "ping"},
-        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}},
-        {"type": "content_block_stop", "index": 0},
-        {
-            "type": "message_delta",
-            "delta": {"stop_reason": "end_turn", "stop_sequence": None},
-            "usage": {"output_tokens": 5},
-        },
-        {"type": "message_stop"},
-    ]
-    return [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events]
+@pytest.mark.parametrize("client", ["HttpClient, HTTP/1.1", "HttpURLConnection"])
+def test_java_comes_through_a_gateway_with_its_token_for_a_key(tmp_path: Path, provider: Provider, client: str) -> None:
+    provider.answer = streamed(["晴れ", "です"])
+    command: list[str | Path] = [on_path("java", "default-jdk-headless"), HERE / "Chat.java", client]
+    with Instance(tmp_path, provider.url, profile="gateway", more=GATEWAY) as instance:
+        token = instance.mint("ann@example.com")
+        said = run(command, {"OPENAI_BASE_URL": f"{instance.url}/v1", "OPENAI_API_KEY": token}, tmp_path)
+        (record,) = instance.recorded(1)
+    assert said.strip() == "晴れです"
+    assert (record["principal"]["email"], record["end_state"]) == ("ann@example.com", "complete")
+
+
+def test_javas_wish_for_http2_is_refused_in_plain_http_with_what_to_do(tmp_path: Path, provider: Provider) -> None:
+    command = [on_path("java", "default-jdk-headless"), str(HERE / "Chat.java"), "HttpClient"]
+    with Instance(tmp_path, provider.url, profile="gateway", more=GATEWAY) as instance:
+        environment = {"OPENAI_BASE_URL": f"{instance.url}/v1", "OPENAI_API_KEY": instance.mint("ann@example.com")}
+        done = subprocess.run(
+            command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=90, check=False
+        )
+        (record,) = instance.recorded(1)
+    assert "400" in done.stderr
+    assert "version(HTTP_1_1)" in done.stderr
+    assert record["decision"]["code"] == "upgrade_not_allowed"
+    assert provider.received == []
+
+
+def test_java_speaks_to_a_gateway_over_tls_as_it_is(tmp_path: Path, provider: Provider) -> None:
+    provider.answer = streamed(["晴れ", "です"])
+    command: list[str | Path] = [on_path("java", "default-jdk-headless"), HERE / "Chat.java", "HttpClient"]
+    trusted = tmp_path / "trust.p12"
+    trusted.write_bytes(java_store([ssl.PEM_cert_to_DER_cert(authority(tmp_path).read_text())]))
+    server_tls(tmp_path, "localhost")
+    with Instance(
+        tmp_path, provider.url, profile="gateway", more=GATEWAY, tls=tmp_path / "localhost.pem"
+    ) as instance:  # fmt: skip
+        options = f"-Djavax.net.ssl.trustStore={trusted} -Djavax.net.ssl.trustStorePassword={JAVA_PASSWORD}"
+        token = instance.mint("ann@example.com")
+        environment = {"OPENAI_BASE_URL": f"{instance.url}/v1", "OPENAI_API_KEY": token, "JAVA_TOOL_OPTIONS": options}
+        said = run(command, environment, tmp_path)
+        (record,) = instance.recorded(1)
+    assert said.strip() == "晴れです"
+    assert record["principal"]["email"] == "ann@example.com"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.test_reverse_clients import HERE, KEY, installed, run
+from tests.clients.programs import HERE, installed, run
+from tests.clients.test_reverse_clients import KEY
 from tests.identities.certificates import authority, server_tls
 from tests.journeys.instance import Instance
 from tests.journeys.socket_provider import TEXT, SocketProvider

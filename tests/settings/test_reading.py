@@ -196,6 +196,11 @@ def test_a_provider_is_known_by_its_upstream_unless_hosts_say_otherwise() -> Non
     }  # fmt: skip
 
 
+def test_a_provider_of_another_name_is_told_every_dialect_there_is() -> None:
+    (said,) = problems("providers: {other: {upstream: 'https://a.example'}}")
+    assert "anthropic, azure, bedrock, cohere, gemini, ollama, openai" in said
+
+
 def test_a_host_is_one_providers_and_no_pattern() -> None:
     said = problems("providers: {a: {dialect: openai, upstream: https://a.example, hosts: ['*.example.com']}}")
     assert "Name each" in said[0]
