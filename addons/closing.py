@@ -18,6 +18,7 @@ from exchange.decision import CODES, Decision, Deny
 from policies.rules import RuleBook
 from storage.journal.rows import Arrivals, Closing, Intent, Observed
 from storage.journal.writing import Journal
+from wire.grpc import is_message_type, status_of
 from wire.json_seq import MEDIA_TYPE as JSON_SEQUENCE
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ _MESSAGES: Final[tuple[tuple[str, Observed], ...]] = (
     ("Upstream unreachable", "unreachable"),
     ("Proxy shutting down", "proxy_died"),
     ("Revoked", "refused"),
+    ("Refused: ", "refused"),
 )
 """How mitmproxy and our lane say what happened, by the first words of `flow.error.msg`."""
 
@@ -150,7 +152,7 @@ class ExchangeCloser:
 
     def response(self, flow: http.HTTPFlow) -> None:
         if flow.websocket is None:  # a WebSocket ends in websocket_end
-            self._close(flow, "response_ended", None)
+            self._close(flow, "upstream_cut" if _lacks_status(flow) else "response_ended", None)
 
     def error(self, flow: http.HTTPFlow) -> None:
         said = flow.error.msg if flow.error else ""
@@ -172,8 +174,10 @@ class ExchangeCloser:
             error = getattr(seen.decision, "code", None)
             if not seen.journaled and self.passes_over(seen):
                 return
-        elif observed == "refused" and error not in CODES:
-            error = "invalid_token"  # cut in the middle: the record has what came until then
+        elif observed == "refused":
+            # Cut in the middle: the record has what came until then.
+            said = (error or "").removeprefix("Refused: ")
+            error = said if said in CODES else "invalid_token"
         elif observed == "response_ended" and seen.head is None and (code := _our_code(seen.decision)):
             observed, error = "refused", code  # allowed, and then we closed the road
         if not seen.journaled:
@@ -193,6 +197,7 @@ class ExchangeCloser:
                 overhead=int(seen.spent * 1e6),
                 ttft=int((seen.first_byte - asked) * 1e6) if seen.first_byte and asked else None,
                 duration=int((now - seen.began) * 1e6),
+                grpc_status=_grpc_status(flow) if seen.committed else None,
             ),
             b"".join(seen.chunks),
         )
@@ -226,6 +231,28 @@ class ExchangeCloser:
 def _our_code(decision: Decision) -> str | None:
     """The code of a refusal that is ours, and not our word for what the provider did."""
     return decision.code if isinstance(decision, Deny) and not decision.code.startswith("upstream_") else None
+
+
+def _grpc_status(flow: http.HTTPFlow) -> int | None:
+    """What the trailers of a reply say of the call, or its head where it has nothing else; None where it says nothing,
+    or is no reply of gRPC."""
+    response = flow.response
+    if response is None or not is_message_type(response.headers.get("content-type")):
+        return None
+    trailers = response.trailers.fields if response.trailers is not None else ()
+    return status_of((*trailers, *response.data.headers.fields))
+
+
+def _lacks_status(flow: http.HTTPFlow) -> bool:
+    """A reply of gRPC whose trailers do not say how the call ended is not over. HTTP/1.1 brought none to us."""
+    response = flow.response
+    return (
+        response is not None
+        and response.status_code == 200
+        and response.http_version == "HTTP/2.0"
+        and is_message_type(response.headers.get("content-type"))
+        and _grpc_status(flow) is None
+    )
 
 
 def _short[T: (str, str | None)](text: T) -> T:

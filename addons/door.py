@@ -11,6 +11,7 @@ from addons.page_sockets import PageSocket
 from addons.refusals import refusal
 from addons.sessions import Session
 from addons.tee import StreamTee
+from addons.uploads import Recording
 from exchange.decision import Deny
 from identities.verifier import Identified
 from storage.journal.writing import Journal
@@ -67,6 +68,11 @@ class LaneDoor:
         return self._gate.session(
             flow, seen, self._tee, self._journal, is_expelled=lambda: self._is_expelled(seen.identified)
         )
+
+    def upload(self, flow: http.HTTPFlow) -> Recording | None:
+        """What records the body of this call as it goes on; None when the gate let pass no such thing."""
+        seen = self._open.get(flow.id)
+        return None if seen is None else self._gate.upload(flow, seen, self._journal)
 
     def expelled(self) -> Collection[str]:
         """Flows of people who were revoked since they passed."""

@@ -71,7 +71,7 @@ class OpenExchange:
     response_bytes: int = 0
     said: int = 0  # bytes of a caller's messages, over a WebSocket
     connection: str | None = None  # of a WebSocket: the id of its first exchange
-    fields: tuple[tuple[bytes, bytes], ...] = ()  # of a WebSocket: the upgrade's, which prove who calls, turn by turn
+    fields: tuple[tuple[bytes, bytes], ...] = ()  # which prove who calls again: of a WebSocket, or of a call of gRPC
     truncated: bool = False
 
 

@@ -28,6 +28,7 @@ from addons.safety import SafetyIdentifiers
 from addons.sessions import Session
 from addons.tee import StreamTee
 from addons.tunnels import TunnelGate
+from addons.uploads import Recording
 from addons.upstream import UpstreamRouter
 from exchange.call import Call
 from exchange.decision import Allow, Decision, Deny
@@ -38,7 +39,7 @@ from identities.verifier import Identified, Verifier, same_person
 from policies.rules import RuleBook
 from storage.journal.writing import Journal, JournalUnavailable
 from wire.api import BodyProblem
-from wire.calls import read_call, read_plain_call, read_upgrade
+from wire.calls import read_by_head, read_call, read_plain_call, read_upgrade
 from wire.openai.browser_key import with_bearer
 
 log = logging.getLogger(__name__)
@@ -207,6 +208,8 @@ class AccessGate:
             await waiting
 
     def _read_and_pass(self, flow: http.HTTPFlow, seen: OpenExchange) -> Awaitable[None] | None:
+        if flow.request.stream:  # the body is still to come, and goes on as it comes
+            return self._pass(flow, seen, self._understood_by_head(seen))
         body = flow.request.data.content or b""
         if len(body) > _LARGE:
             return self._pass_large(flow, seen, body)
@@ -217,6 +220,14 @@ class AccessGate:
         call = await loop.run_in_executor(self._pool, self._understood, flow, seen, body)
         if (waiting := self._pass(flow, seen, call)) is not None:
             await waiting
+
+    def _understood_by_head(self, seen: OpenExchange) -> Call | Deny:
+        head = seen.head_in
+        assert head is not None
+        try:
+            return read_by_head(head.route, content_encoding=head.content_encoding, strict=self._strict)
+        except BodyProblem as problem:
+            return Deny(problem.code)
 
     def _understood(self, flow: http.HTTPFlow, seen: OpenExchange, body: bytes) -> Call | Deny:
         call = self._read(seen, body)
@@ -263,6 +274,8 @@ class AccessGate:
         seen.call = call
         if seen.head_in.socket is not None:
             seen.connection, seen.fields = seen.id.hex(), flow.request.data.headers.fields
+        elif flow.request.stream:
+            seen.fields = flow.request.data.headers.fields
         provider = seen.head_in.destination.provider
         scope = seen.identified.scope if seen.identified is not None else None
         if seen.head_in.socket == "responses" and call.request_model is None:
@@ -275,6 +288,10 @@ class AccessGate:
         seen.decision = decision
         if (lacking := self._router.equip(flow, seen)) is not None:
             self.refuse(flow, seen, lacking)
+            return None
+        if flow.request.stream and seen.shown is not None and seen.shown.sign is not None:
+            said = "a body that goes on as it comes cannot be signed for the provider"
+            self.refuse(flow, seen, Deny("media_type_not_supported", reason=said))
             return None
         if not self._wait_for_disk:
             self._closer.append_intent(flow, seen)
@@ -361,7 +378,8 @@ class AccessGate:
         return self._rules.decide(seen.principal, call, seen.head_in.destination.provider, scope)
 
     async def still(self, flow: http.HTTPFlow, seen: OpenExchange) -> Deny | None:
-        """Does a connection still prove whom it proved when it was opened? Asked before each turn of a WebSocket."""
+        """Does a connection still prove whom it proved when it was opened? Asked before each turn of a WebSocket, and
+        now and then while a body goes on as it comes."""
         head = seen.head_in
         assert head is not None
         if seen.identified is None:
@@ -383,7 +401,7 @@ class AccessGate:
         seen.spent = time.perf_counter() - seen.began
         dialect = seen.head_in.destination.dialect if seen.head_in else "openai"
         to_proxy = seen.head_in is not None and seen.head_in.proxied == "plain"
-        flow.response = refusal(denied, dialect, seen.id.hex(), to_proxy=to_proxy)
+        flow.response = refusal(denied, dialect, seen.id.hex(), to_proxy=to_proxy, grpc=bool(flow.request.stream))
 
     def shows_another_key(self, flow: http.HTTPFlow, seen: OpenExchange) -> bool:
         """See Door.again."""
@@ -416,6 +434,12 @@ class AccessGate:
             journal=journal,
             is_expelled=is_expelled,
         )
+
+    def upload(self, flow: http.HTTPFlow, seen: OpenExchange, journal: Journal) -> Recording | None:
+        """What records the body of this call as it goes on; None when no such thing was let pass."""
+        if not seen.committed or not flow.request.stream:
+            return None
+        return Recording(flow, seen, gate=self, journal=journal, waits_for_disk=self._wait_for_disk, still=_STILL)
 
     def done(self) -> None:
         self._pool.shutdown(wait=False)

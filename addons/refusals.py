@@ -6,15 +6,20 @@ from mitmproxy import http
 
 from exchange.decision import Deny
 from wire.api import Dialect
+from wire.grpc import refusal_fields
 from wire.refusals import refusal_body
 
 _REALM: Final = 'Basic realm="Sekisho: any user, and a token as the password", Bearer realm="Sekisho"'
 
 
-def refusal(denied: Deny, dialect: Dialect, request_id: str, *, to_proxy: bool = False) -> http.Response:
+def refusal(
+    denied: Deny, dialect: Dialect, request_id: str, *, to_proxy: bool = False, grpc: bool = False
+) -> http.Response:
     """The HTTP answer to a call that may not pass. `to_proxy`: it was said to us as a proxy, whose 401 is 407 (RFC 9110
-    §15.5.8)."""
+    §15.5.8). `grpc`: whoever asked reads fields, and would take a body for messages."""
     status, headers, body = refusal_body(dialect, denied.code, request_id)
+    if grpc:
+        return http.Response.make(status, b"", {**headers, **refusal_fields(denied.code)})
     if to_proxy and status == 401:
         status = 407
         headers.pop("www-authenticate", None)

@@ -81,6 +81,7 @@ class RawBytes:
     response_type: str | None
     response_coding: str | None
     arrivals: tuple[tuple[int, int], ...]
+    grpc_status: int | None = None  # what the trailers behind the response said of the call
 
 
 @dataclass(frozen=True, slots=True)

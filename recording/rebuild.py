@@ -132,6 +132,7 @@ def _closing(kept: KeptExchange) -> Closing:
         overhead=seen.overhead,
         ttft=seen.ttft,
         duration=seen.duration or 0,
+        grpc_status=kept.raw.grpc_status if kept.raw is not None else None,
     )
 
 

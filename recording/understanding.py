@@ -12,9 +12,10 @@ from exchange.reply import Reply, Usage
 from recording.costs import Prices
 from recording.endings import end_state
 from recording.estimates import estimate
-from storage.journal.rows import Arrivals, Closing, Intent, ReplyHead, Row, Said, Unread
+from storage.journal.rows import Arrivals, Closing, Intent, ReplyHead, RequestPiece, Row, Said, Unread
 from wire.api import Route
 from wire.calls import read_call
+from wire.grpc import with_status
 from wire.json_seq import MEDIA_TYPE as JSON_SEQUENCE
 from wire.json_seq import JsonSequence, element, texts_of
 from wire.json_text import fit
@@ -50,6 +51,7 @@ class Journaled:
 def put_together(exchange: bytes, boot: str, rows: Iterable[tuple[Row, bytes]]) -> Journaled:
     """The rows of one exchange, in the order in which they were written."""
     found = Journaled(exchange, boot)
+    asked: list[bytes] = []  # what followed the head of a request that went on as it came
     for row, body in rows:
         if isinstance(row, Intent):
             if found.intent is not None and found.request:
@@ -59,6 +61,9 @@ def put_together(exchange: bytes, boot: str, rows: Iterable[tuple[Row, bytes]]) 
         if isinstance(row, Said):
             found.said.append(body)
             continue
+        if isinstance(row, RequestPiece):
+            asked.append(body)
+            continue
         if isinstance(row, Unread):
             continue  # no part of an exchange
         found.head = row.head or found.head
@@ -67,6 +72,9 @@ def put_together(exchange: bytes, boot: str, rows: Iterable[tuple[Row, bytes]]) 
             found.pieces.append(body)
         if isinstance(row, Closing):
             found.closing = row
+    if asked and found.intent is not None:
+        found.request = b"".join(asked)
+        found.intent = msgspec.structs.replace(found.intent, body_bytes=len(found.request), body_kept=True)
     return found
 
 
@@ -102,6 +110,7 @@ def _record(journaled: Journaled, intent: Intent, closing: Closing, derived: Der
             response_type=head.content_type if head else None,
             response_coding=head.content_encoding if head else None,
             arrivals=tuple(journaled.arrivals),
+            grpc_status=closing.grpc_status,
         ),
         content=intent.content_kept,
     )
@@ -120,6 +129,8 @@ def _derive(intent: Intent, closing: Closing, journaled: Journaled, prices: Pric
         limit=_BODY_LIMIT,
     )
     reply = _reply(leads, call, intent, journaled)
+    if reply is not None and closing.grpc_status is not None and journaled.head is not None:
+        reply = with_status(reply, journaled.head.content_type, closing.grpc_status)
     model = intent.request_model if intent.request_model is not None else call.request_model
     usage, source = _usage(call, reply, closing, model)
     response_model = reply.response_model if reply else None

@@ -111,6 +111,16 @@ def read_upgrade(route: Route, query: str | None, *, strict: bool) -> Call:
     return judged(call) if strict else call
 
 
+def read_by_head(route: Route, *, content_encoding: str | None, strict: bool) -> Call:
+    """What a request asks whose body nobody reads (gRPC): what its path says. Raises BodyProblem when strict: an API
+    that takes JSON is not asked so, and a body compressed as a whole would be measured as what it is not."""
+    if strict and route.api.media != "any":
+        raise BodyProblem("media_type_not_supported")
+    if strict and (content_encoding or "identity").strip().lower() != "identity":
+        raise BodyProblem("content_encoding_not_supported")
+    return Call(operation=route.api.operation, request_model=route.model, stream=bool(route.stream), inspected=False)
+
+
 def read_message(route: Route, payload: Json) -> Call:
     """What a message of a caller over a WebSocket asks. Raises BodyProblem("bad_model")."""
     models = models_of(payload)

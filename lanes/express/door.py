@@ -7,6 +7,7 @@ from typing import Final, Protocol
 from mitmproxy import http
 
 from exchange.decision import CODES
+from lanes.upload import Upload
 from lanes.websocket.session import Session
 
 REVOKED: Final = "Revoked: whoever asked may not go on"
@@ -29,6 +30,9 @@ class Door(Protocol):
     def session(self, flow: http.HTTPFlow) -> Session | None:
         """Before a request goes on: what judges and records the messages if it becomes a WebSocket. None: it must not
         become one."""
+
+    def upload(self, flow: http.HTTPFlow) -> Upload | None:
+        """Before the body of a request goes on as it comes: what records it. None: it must not go on."""
 
     def refusal(self, code: str) -> http.Response:
         """The answer to a fault without a flow: a head that could not be read, or too many connections."""
@@ -65,6 +69,9 @@ class OpenDoor:
         return False
 
     def session(self, flow: http.HTTPFlow) -> Session | None:  # noqa: ARG002 - nobody is there to judge
+        return None
+
+    def upload(self, flow: http.HTTPFlow) -> Upload | None:  # noqa: ARG002 - nobody is there to record it
         return None
 
     def refusal(self, code: str) -> http.Response:

@@ -24,6 +24,7 @@ from lanes.express.probing import probe
 from lanes.express.request_body import Held
 from lanes.express.tls import verifying
 from lanes.express.upstream import Upstream
+from lanes.upload import Upload
 from lanes.websocket.relay import Relay
 from lanes.websocket.session import Session
 from outbound.upstream_proxy import UpstreamProxy
@@ -241,6 +242,14 @@ class Lane:
             return self._door.session(flow)
         except Exception:
             log.exception("The door failed; this becomes no WebSocket.")
+            return None
+
+    def upload(self, flow: http.HTTPFlow) -> Upload | None:
+        """What records the body of this flow as it goes on. A door that fails has nothing that does."""
+        try:
+            return self._door.upload(flow)
+        except Exception:
+            log.exception("The door failed; the body of this request goes nowhere.")
             return None
 
     def expelled(self) -> Collection[str]:

@@ -14,7 +14,8 @@ from lanes.express.head import HOP_BY_HOP, Fields, HeadProblem, ReplyHead, is_wh
 _DEFAULT_PORTS = {b"http": 80, b"https": 443}
 _NOT_UPSTREAM = HOP_BY_HOP | {b"host", b"content-length", b"expect"}
 _NOT_TO_CALLER = (HOP_BY_HOP - {b"trailer"}) | {b"content-length"}
-_PATH = re.compile(rb"/[\x21-\x7e]*")
+ORIGIN_FORM = re.compile(rb"/[\x21-\x7e]*")
+"""A request target that is a path and a query (RFC 9112 §3.2.1)."""
 _WITH_BODY = frozenset({b"POST", b"PUT", b"PATCH"})
 BODILESS = frozenset({204, 304})
 
@@ -64,7 +65,7 @@ def request_message(request: http.Request, named: bytes = b"") -> bytes:
 def _request_head(asked: _Line) -> tuple[bytes, bool]:
     """A request's head but for its length and the empty line; and whether a length belongs there even without body."""
     method, path, scheme, host, port, named_as, fields = asked
-    if _PATH.fullmatch(path) is None and (path != b"*" or method != b"OPTIONS"):
+    if ORIGIN_FORM.fullmatch(path) is None and (path != b"*" or method != b"OPTIONS"):
         raise HeadProblem("bad_path")
     host_line = b"Host: " + (named_as or authority(scheme, host, port))
     out = [b"%b %b HTTP/1.1" % (method, path), host_line]

@@ -13,53 +13,29 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
-import h2.connection
 import h2.errors
 import h2.events
 import h2.exceptions
-from h2.settings import SettingCodes
 from mitmproxy import http
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
-from mitmproxy.proxy.layers.http import _events, _http2, _http_h2
+from mitmproxy.proxy.layers.http import _events, _http2
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
 
 from lanes import pinned
 from lanes.express.request_body import Held
 from lanes.express.writing import BODILESS
-from lanes.mitm.asking import Body, BodyWanted, Fault, Late, Whole
+from lanes.mitm.asking import Body, BodyPart, BodyWanted, BreakOff, Fault, Late, Taken, Whole
+from lanes.mitm.http2_connection import BoundedConnection
 from lanes.mitm.keeper import Keeper
 from lanes.mitm.ways import Way
+from wire.grpc import is_grpc
 
 type Commands = layer.CommandGenerator[None]
 
-STREAMS: Final = 100  # what many clients take for granted before they read our settings
-WINDOW: Final = 256 << 10  # bytes of one stream's body before it was asked for
 _CONNECTION_WINDOW: Final = 1 << 20
 _RESETS: Final = 100  # of streams by the caller, beyond one for each that it let end
 _SWAMPED: Final = 1 << 20  # bytes that wait for the caller to open its window
-
-
-class _Connection(_http_h2.BufferedH2Connection):
-    def __init__(self, head_bytes: int) -> None:
-        super().__init__(_http2.Http2Server.h2_conf)
-        settings = self.local_settings
-        settings.initial_window_size = WINDOW
-        settings.max_frame_size = 16 << 10
-        settings[SettingCodes.MAX_CONCURRENT_STREAMS] = STREAMS
-        settings[SettingCodes.MAX_HEADER_LIST_SIZE] = head_bytes
-        settings.acknowledge()
-        self.max_inbound_frame_size = 16 << 10
-        self.decoder.max_header_list_size = head_bytes
-
-    def initiate_connection(self) -> None:
-        h2.connection.H2Connection.initiate_connection(self)
-        self.increment_flow_control_window(_CONNECTION_WINDOW - self.inbound_flow_control_window)
-
-    @property
-    def held_back(self) -> int:
-        """Bytes that wait for the caller's windows."""
-        return sum(len(part.data) for parts in self.stream_buffers.values() for part in parts)
 
 
 @dataclass(slots=True)
@@ -69,20 +45,27 @@ class _Asked:
     method: bytes
     length: int | None
     since: float
+    flows: bool = False  # a call of gRPC: its body goes on as it comes
     wanted: bool = False
     ended: bool = False  # the request is whole
     faulty: bool = False  # refused: what still comes is not wanted
     body: bytearray = field(default_factory=bytearray)  # of frames of a byte a list would be many times their size
     received: int = 0
-    owed: int = 0  # bytes to be acknowledged once the body is wanted
+    owed: int = 0  # bytes to be acknowledged once they are wanted, or have gone on
     held: Held | None = None  # what all callers' bodies hold; this one's part is in it until nobody has it any more
 
-    def let_go(self) -> None:
-        """Of the body: somebody else has it, or nobody wants it."""
+    def take(self, data: bytes) -> None:
+        self.received += len(data)
+        self.body += data  # an empty frame costs nothing here (CVE-2019-9518)
         if self.held is not None:
-            self.held.size -= self.received
-            self.held = None
-        self.body = bytearray()
+            self.held.size += len(data)
+
+    def let_go(self) -> bytes:
+        """Of the body so far: somebody else has it, or nobody wants it."""
+        given, self.body = bytes(self.body), bytearray()
+        if self.held is not None:
+            self.held.size -= len(given)
+        return given
 
     def __del__(self) -> None:
         self.let_go()
@@ -91,13 +74,13 @@ class _Asked:
 class CallerStreams(_http2.Http2Server):
     """A caller's side of an HTTP/2 connection, through a tunnel."""
 
-    h2_conn: _Connection
+    h2_conn: BoundedConnection
     must_reset = False  # a stream that was cut is reset by itself
 
     def __init__(self, context: Context, keeper: Keeper, way: Way) -> None:
         super().__init__(context)
         self.h2_conf.validate_inbound_headers = True
-        self.h2_conn = _Connection(keeper.limits.head_bytes)
+        self.h2_conn = BoundedConnection(self.h2_conf, head_bytes=keeper.limits.head_bytes, window=_CONNECTION_WINDOW)
         self._keeper = keeper
         self._way = way
         self._asked: dict[int, _Asked] = {}
@@ -137,8 +120,18 @@ class CallerStreams(_http2.Http2Server):
     def _is_late(self, one: _Asked, now: float) -> bool:
         limits = self._keeper.limits
         return (
-            not one.ended and not one.faulty and now - one.since > limits.body_seconds + one.received / limits.body_rate
+            not (one.ended or one.faulty or one.flows)
+            and now - one.since > limits.body_seconds + one.received / limits.body_rate
         )
+
+    def goes_on(self, stream: int) -> bool:
+        """Is this a call of gRPC, whose body goes on as it comes?"""
+        one = self._asked.get(stream)
+        return one is not None and one.flows
+
+    def holds(self, stream: int) -> bool:
+        """Has the caller not taken yet what it was sent on this stream?"""
+        return self.h2_conn.holds(stream)
 
     # -- what comes in -------------------------------------------------------------------------------------------------
 
@@ -146,7 +139,11 @@ class CallerStreams(_http2.Http2Server):
         if isinstance(event, Late):
             yield from self._late()
         elif isinstance(event, BodyWanted):
-            yield from self._want_body(event.stream_id)
+            yield from self._want_body(event.stream_id, as_it_comes=event.as_it_comes)
+        elif isinstance(event, Taken):
+            yield from self._taken(event.stream_id, event.size)
+        elif isinstance(event, BreakOff):
+            yield from self._break_off(event.stream_id, event.code)
         elif isinstance(event, Whole):
             yield from self._say(event.stream_id, event.response)
         else:
@@ -169,7 +166,7 @@ class CallerStreams(_http2.Http2Server):
                 yield from self._hand_over(event.stream_id or 0, one)
             return False
         if isinstance(event, h2.events.StreamReset):
-            self._asked.pop(event.stream_id, None)
+            self._forget(event.stream_id)
             self._resets += 1
             if self._resets > _RESETS:  # the "rapid reset" attack, CVE-2023-44487
                 yield from self.protocol_error("Too many resets", h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
@@ -205,13 +202,17 @@ class CallerStreams(_http2.Http2Server):
             tuple(fields),
             time.time(),
         )
-        yield ReceiveHttp(_events.RequestHeaders(stream, request, end_stream=bool(event.stream_ended)))
+        fault = None
         if len(fields) > limits.head_fields:
-            yield from self._fault(stream, "headers_too_large")
+            fault = "headers_too_large"
         elif method == b"CONNECT":
-            yield from self._fault(stream, "connect_not_allowed")
+            fault = "connect_not_allowed"
         elif len(lengths) > 1 or named.get(b":scheme") != way.scheme:
-            yield from self._fault(stream, "bad_request")  # RFC 9113 §8.1.1, §8.3.1
+            fault = "bad_request"  # RFC 9113 §8.1.1, §8.3.1
+        self._asked[stream].flows = fault is None and is_grpc(method, fields)
+        yield ReceiveHttp(_events.RequestHeaders(stream, request, end_stream=bool(event.stream_ended)))
+        if fault is not None:
+            yield from self._fault(stream, fault)
         return False
 
     def _data(self, event: h2.events.DataReceived) -> Commands:
@@ -221,18 +222,20 @@ class CallerStreams(_http2.Http2Server):
         if one is None or one.faulty:
             self._acknowledge(size, stream)  # nobody wants it any more
             return
-        one.received += len(event.data or b"")
-        self._keeper.bodies.size += len(event.data or b"")
-        one.body += event.data or b""  # an empty frame costs nothing here (CVE-2019-9518)
+        data = event.data or b""
+        one.take(data)
         if one.received > self._keeper.limits.body_bytes:
             self._acknowledge(size, stream)
             yield from self._fault(stream, "body_too_large")
-            return
-        if self._keeper.bodies.size > self._keeper.limits.bodies_bytes:
+        elif self._keeper.bodies.size > self._keeper.limits.bodies_bytes:
             self._acknowledge(size, stream)
             yield from self._fault(stream, "overloaded")
-            return
-        if one.wanted:
+        elif one.flows:
+            self._acknowledge(size - len(data), stream)  # padding
+            one.owed += len(data)
+            if one.wanted and data:
+                yield ReceiveHttp(BodyPart(stream, one.let_go(), is_last=False))
+        elif one.wanted:
             self._acknowledge(size, stream)
         else:
             one.owed += size
@@ -241,7 +244,7 @@ class CallerStreams(_http2.Http2Server):
         if size:
             self.h2_conn.acknowledge_received_data(size, stream)
 
-    def _want_body(self, stream: int) -> Commands:
+    def _want_body(self, stream: int, *, as_it_comes: bool) -> Commands:
         one = self._asked.get(stream)
         if one is None or one.faulty:
             return
@@ -249,17 +252,41 @@ class CallerStreams(_http2.Http2Server):
         if one.length is not None and one.length > self._keeper.limits.body_bytes:
             yield from self._fault(stream, "body_too_large")
             return
-        self._acknowledge(one.owed, stream)
-        one.owed = 0
-        yield from self._flush()
-        yield from self._hand_over(stream, one)
+        one.flows = as_it_comes
+        if not as_it_comes:
+            self._settle(stream, one)
+            yield from self._flush()
+        if one.ended or (one.flows and one.body):
+            yield from self._hand_over(stream, one)
 
     def _hand_over(self, stream: int, one: _Asked) -> Commands:
-        """The body is here, and wanted."""
-        if one.wanted and one.ended and not one.faulty:
-            body = bytes(one.body)
-            one.let_go()
-            yield ReceiveHttp(Body(stream, body))
+        """What is wanted of the body is here."""
+        if not one.wanted or one.faulty:
+            return
+        if one.flows:
+            yield ReceiveHttp(BodyPart(stream, one.let_go(), is_last=one.ended))
+        elif one.ended:
+            yield ReceiveHttp(Body(stream, one.let_go()))
+
+    def _taken(self, stream: int, size: int) -> Commands:
+        """So much of a body has gone on: as much more may come."""
+        one = self._asked.get(stream)
+        if one is not None:
+            size = min(size, one.owed)
+            one.owed -= size
+            self._acknowledge(size, stream)
+            yield from self._flush()
+
+    def _settle(self, stream: int, one: _Asked) -> None:
+        """Nobody holds anything of it back any more: what came counts for the windows no longer."""
+        owed, one.owed = one.owed, 0
+        self._acknowledge(owed, stream)
+
+    def _forget(self, stream: int) -> _Asked | None:
+        one = self._asked.pop(stream, None)
+        if one is not None:
+            self._settle(stream, one)
+        return one
 
     def _fault(self, stream: int | None, code: str) -> Commands:
         one = self._asked.get(stream or 0)
@@ -267,8 +294,7 @@ class CallerStreams(_http2.Http2Server):
             return
         one.faulty = True
         one.let_go()
-        self._acknowledge(one.owed, stream or 0)
-        one.owed = 0
+        self._settle(stream or 0, one)
         yield ReceiveHttp(Fault(stream or 0, code))
 
     def _late(self) -> Commands:
@@ -281,7 +307,7 @@ class CallerStreams(_http2.Http2Server):
         for stream, one in list(self._asked.items()):
             if self._is_late(one, now):
                 yield from self._fault(stream, "body_timeout")
-            elif one.ended and now - one.since > limits.reply_seconds:
+            elif (one.ended or one.flows) and now - one.since > limits.reply_seconds:
                 yield ReceiveHttp(Fault(stream, "upstream_timeout"))
 
     # -- what goes out -------------------------------------------------------------------------------------------------
@@ -299,15 +325,23 @@ class CallerStreams(_http2.Http2Server):
 
     def _answered(self, stream: int) -> Commands:
         """The answer is whole. A request that is not need not come any more (RFC 9113 §8.1)."""
-        one = self._asked.pop(stream, None)
+        one = self._forget(stream)
         self._since = self._keeper.now()
         if one is None:
             return
         self._resets -= self._resets > 0
+        if self.is_closed(stream):
+            self.streams.pop(stream, None)
         if not one.ended and not self.is_closed(stream) and stream not in self.h2_conn.stream_buffers:
             self.h2_conn.reset_stream(stream, h2.errors.ErrorCodes.NO_ERROR)
             self.streams.pop(stream, None)
         yield from self._flush()
+
+    def _break_off(self, stream: int, code: int) -> Commands:
+        if not self.is_closed(stream):
+            self.h2_conn.reset_stream(stream, code)
+            self.streams.pop(stream, None)
+        yield from self._answered(stream)
 
     def _flush(self) -> Commands:
         if data := self.h2_conn.data_to_send():

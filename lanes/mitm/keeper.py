@@ -8,6 +8,7 @@ from mitmproxy import http
 from lanes.dialing import Dialer
 from lanes.express.limits import Limits
 from lanes.express.request_body import Held
+from lanes.upload import Upload
 from lanes.websocket.relay import Relay
 from lanes.websocket.session import Session
 
@@ -36,6 +37,10 @@ class Keeper(Protocol):
 
     def expelled(self) -> Collection[str]:
         """The ids of flows that passed and may not go on: their caller was revoked meanwhile. Asked with each sweep."""
+
+    def upload(self, flow: http.HTTPFlow) -> Upload | None:
+        """What records the body of this flow, which was let pass by its head; None: nobody does, and nothing of it may
+        go on."""
 
     def carry(self, relay: Relay) -> None:
         """A WebSocket has begun: its time is looked after, and its end when we end."""

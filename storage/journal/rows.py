@@ -8,7 +8,7 @@ import msgspec
 from exchange.principal import Principal
 from exchange.tunnel import WhyUnread
 
-INTENT, PIECE, CLOSING, UNREAD, SAID = 1, 2, 3, 4, 5
+INTENT, PIECE, CLOSING, UNREAD, SAID, REQUEST_PIECE = 1, 2, 3, 4, 5, 6
 
 _HALVES = re.compile("[\ud800-\udfff]")
 
@@ -90,6 +90,7 @@ class Closing(msgspec.Struct, frozen=True, array_like=True):
     overhead: int | None  # in us, before the request was forwarded
     ttft: int | None  # request's last byte in → reply's first body byte in
     duration: int  # request's first byte in → end
+    grpc_status: int | None = None  # what the reply's trailers said of the call
 
 
 class Unread(msgspec.Struct, frozen=True, array_like=True):
@@ -124,9 +125,23 @@ class Said(msgspec.Struct, frozen=True, array_like=True):
     at: int  # microseconds since the exchange began
 
 
-type Row = Intent | Piece | Closing | Unread | Said
+class RequestPiece(msgspec.Struct, frozen=True, array_like=True):
+    """Some bytes of a request's body that goes on as it comes (gRPC), written before they went on. They are the row's
+    body; the intent was written when only the head was here."""
 
-_KIND: dict[type, int] = {Intent: INTENT, Piece: PIECE, Closing: CLOSING, Unread: UNREAD, Said: SAID}
+    at: int  # microseconds since the exchange began
+
+
+type Row = Intent | Piece | Closing | Unread | Said | RequestPiece
+
+_KIND: dict[type, int] = {
+    Intent: INTENT,
+    Piece: PIECE,
+    Closing: CLOSING,
+    Unread: UNREAD,
+    Said: SAID,
+    RequestPiece: REQUEST_PIECE,
+}
 _encode = msgspec.msgpack.Encoder().encode
 _DECODERS: dict[int, msgspec.msgpack.Decoder[Row]] = {
     INTENT: msgspec.msgpack.Decoder(Intent),
@@ -134,6 +149,7 @@ _DECODERS: dict[int, msgspec.msgpack.Decoder[Row]] = {
     CLOSING: msgspec.msgpack.Decoder(Closing),
     SAID: msgspec.msgpack.Decoder(Said),
     UNREAD: msgspec.msgpack.Decoder(Unread),
+    REQUEST_PIECE: msgspec.msgpack.Decoder(RequestPiece),
 }
 
 

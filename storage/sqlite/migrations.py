@@ -16,7 +16,7 @@ from storage.sqlite.thread_index import m002_threads
 
 migrations: Final = Migrations("audit")
 
-SCHEMA_VERSION: Final = 11
+SCHEMA_VERSION: Final = 12
 """What this code can read and write: the number of the last step below."""
 
 
@@ -132,3 +132,9 @@ migrations()(m008_coverage)
 migrations()(m009_due)
 migrations()(m010_tally)
 migrations()(m011_unnamed)
+
+
+@migrations()
+def m012_grpc_status(db: Database) -> None:
+    """What the trailers of a reply of gRPC said; the bytes of its body do not."""
+    db.execute("alter table body add column grpc_status integer")

@@ -289,7 +289,8 @@ class AuditWriter:
     def _insert_no_body(self, seq: int, record: Record) -> None:
         raw = record.raw
         types = (raw.request_type, raw.request_coding, raw.response_type, raw.response_coding)
-        self._connection.execute("insert into body values (?, null, null, null, ?, ?, ?, ?, 'off')", (seq, *types))
+        insert = "insert into body values (?, null, null, null, ?, ?, ?, ?, 'off', ?)"
+        self._connection.execute(insert, (seq, *types, raw.grpc_status))
 
     def _insert_body(self, seq: int, scope: int, record: Record, seal: PersonSeal | None) -> None:
         raw, derived = record.raw, record.derived
@@ -301,7 +302,7 @@ class AuditWriter:
             return self._bodies.put(scope, body, seal, of_exchange(id_, column) if seal else b"")
 
         self._connection.execute(
-            "insert into body values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into body values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 seq,
                 put("request", raw.request) if raw.request else None,
@@ -309,6 +310,7 @@ class AuditWriter:
                 None if answer is None else put("response", answer),
                 raw.request_type, raw.request_coding, raw.response_type, raw.response_coding,
                 "kept",
+                raw.grpc_status,
             ),
         )  # fmt: skip
         if raw.response:

@@ -17,7 +17,7 @@ from storage.sqlite.verifying import seen_of
 
 _ROWS = (
     "select e.*, b.request, b.request_json, b.response, b.request_type, b.request_coding, b.response_type, "
-    "b.response_coding, b.raw, r.content, r.arrivals, r.seq as replied, s.search as sealed "
+    "b.response_coding, b.raw, b.grpc_status, r.content, r.arrivals, r.seq as replied, s.search as sealed "
     "from exchange e join body b on b.seq = e.seq "
     "left join raw_reply r on r.seq = e.seq left join sealed s on s.seq = e.seq "
     "where e.seq > ? and e.seq <= ? order by e.seq limit ?"
@@ -81,6 +81,7 @@ def _kept(row: sqlite3.Row, bodies: BodyReader, packer: Packer) -> KeptExchange:
                 response_type=row["response_type"],
                 response_coding=row["response_coding"],
                 arrivals=tuple(arrivals),
+                grpc_status=row["grpc_status"],
             )
     except (LookupError, ValueError, SealProblem, msgspec.DecodeError) as gone:
         raw, unreadable = None, str(gone)

@@ -20,6 +20,7 @@ class Got:
     status: int = 0
     fields: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+    trailers: dict[str, str] = field(default_factory=dict)
     ended: bool = False
     reset: int | None = None
 
@@ -73,6 +74,22 @@ class Http2Caller:
         self.flush()
         return stream
 
+    def call(self, *parts: bytes, more: Fields | None = None, end: bool = True, path: str = "/test.Echo/Say") -> int:
+        """Begins a call of gRPC with these messages. Returns its stream."""
+        stream = self.h2.get_next_available_stream_id()
+        fields = [
+            (":method", "POST"), (":scheme", "https"), (":authority", HOST), (":path", path), ("te", "trailers"),
+            ("content-type", "application/grpc+proto"), ("user-agent", "grpc-test/1"), *(more or []),
+        ]  # fmt: skip
+        self.h2.send_headers(stream, fields)
+        self.got[stream] = Got()
+        for part in parts:
+            self.h2.send_data(stream, part)
+        if end:
+            self.h2.end_stream(stream)
+        self.flush()
+        return stream
+
     def read(self) -> bool:
         """What is there now. False at the end."""
         try:
@@ -102,6 +119,8 @@ class Http2Caller:
             got.body += event.data or b""
             if not self._slow:
                 self.h2.acknowledge_received_data(event.flow_controlled_length or 0, event.stream_id or 0)
+        elif isinstance(event, h2.events.TrailersReceived):
+            got.trailers = {str(name): str(value) for name, value in event.headers}
         elif isinstance(event, h2.events.StreamEnded):
             got.ended = True
         elif isinstance(event, h2.events.StreamReset):

@@ -3,9 +3,14 @@
 import inspect
 from typing import Any
 
+import h2.config
+import h2.connection
+import h2.exceptions
 import pytest
 from h11._receivebuffer import ReceiveBuffer
+from hyperframe.frame import GoAwayFrame, PingFrame
 from mitmproxy import connection, http, options
+from mitmproxy.addons import tlsconfig
 from mitmproxy.proxy import commands, events, layer, mode_servers, server
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http as http_layers
@@ -14,7 +19,9 @@ from mitmproxy.proxy.layers.http._base import ReceiveHttp
 
 from lanes.express.door import OpenDoor
 from lanes.express.lane import Lane
-from lanes.mitm import asking, hardening
+from lanes.express.limits import Limits
+from lanes.mitm import asking, hardening, http2_connection
+from lanes.mitm.hardening import provider_streams
 from lanes.mitm.mode import CheckpointMode
 from lanes.mitm.ways import Way
 
@@ -84,6 +91,34 @@ def test_the_name_that_makes_upstream_connections_is_the_one_we_replace() -> Non
 
     assert inspect.getsource(http_layers.HttpClient).count(" Http1Client(") == 1
     assert vars(http_layers)["Http1Client"] is hardening.ProviderConnection
+    assert inspect.getsource(http_layers.HttpClient).count(" Http2Client(") == 1
+    assert vars(http_layers)["Http2Client"] is hardening.ProviderStreams
+
+
+def test_protocols_that_are_offered_already_are_kept() -> None:
+    """How a call of gRPC gets HTTP/2, and nothing else does."""
+    source = inspect.getsource(tlsconfig.TlsConfig.tls_start_server)
+    assert "if not server.alpn_offers:" in source
+    assert "set_alpn_protos(list(server.alpn_offers))" in source
+
+
+async def test_answers_under_way_still_come_after_goaway() -> None:
+    """What hyper-h2 does not do: when it does, our part can go."""
+    assert issubclass(provider_streams._Connection, h2.connection.H2Connection)
+    theirs = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+    theirs.initiate_connection()
+    limits = Limits()
+    for kind, goes_on in ((provider_streams._Connection, True), (http2_connection.BoundedConnection, False)):
+        ours = kind(provider_streams._CONFIG, head_bytes=limits.reply_head_bytes, window=1 << 20)
+        ours.initiate_connection()
+        ours.send_headers(1, [(":method", "GET"), (":scheme", "https"), (":authority", "h"), (":path", "/")])
+        ours.receive_data(GoAwayFrame(0, last_stream_id=1).serialize())
+        ping = PingFrame(0, opaque_data=b"12345678").serialize()
+        if goes_on:
+            ours.receive_data(ping)
+        else:
+            with pytest.raises(h2.exceptions.ProtocolError):
+                ours.receive_data(ping)
 
 
 def test_a_caller_side_that_is_there_already_is_kept() -> None:
@@ -174,3 +209,9 @@ async def test_an_empty_piece_of_a_chunked_reply_does_not_end_it() -> None:
     sent = b"".join(command.data for command in given if isinstance(command, commands.SendData))
 
     assert sent.partition(b"\r\n\r\n")[2] == b"2\r\nhi\r\n0\r\n\r\n"
+
+
+def test_fields_are_sent_without_huffman_coding() -> None:
+    """hpack's takes time by the square of a value's length: 14 s of a worker for 256 KiB that a provider may send."""
+    ours = http2_connection.BoundedConnection(provider_streams._CONFIG, head_bytes=1 << 20, window=1 << 20)
+    assert b"y" * 10_000 in ours.encoder.encode([(b"x-long", b"y" * 10_000)])

@@ -12,6 +12,7 @@ import recording.rebuild
 import recording.understanding
 from exchange.record import Derived
 from recording.rebuild import Rebuilt, rebuild
+from storage.journal.rows import Arrivals, ReplyHead, RequestPiece
 from storage.journal.writing import Journal
 from storage.query.parsing import parse
 from storage.sqlite.driver import audit_path
@@ -163,3 +164,42 @@ def test_a_body_that_cannot_be_read_is_left_and_counted(tmp_path: Path) -> None:
     connection.close()
     assert rebuilt(tmp_path) == Rebuilt(whole=1, unreadable=1)
     assert found(tmp_path, "good") == [2]
+
+
+@pytest.mark.parametrize(
+    ("status", "response", "end"),
+    [(0, b"\0\0\0\0\1b", "complete"), (5, b"", "upstream_error"), (None, b"\0\0\0\0\1b", "complete")],
+)
+async def test_a_call_of_grpc_is_whole_in_its_parts_and_its_status_outlives_a_rebuild(
+    tmp_path: Path, journal: Journal, status: int | None, response: bytes, end: str
+) -> None:
+    kind = "application/grpc+proto"
+    id_ = new_id()
+    journal.append(id_, intent(path="/a.B/C", content_type=kind, body_bytes=0, operation="other"), b"")
+    journal.append(id_, RequestPiece(10), b"\0\0\0\0\1")
+    journal.append(id_, RequestPiece(20), b"a")
+    head = ReplyHead(200, kind, None, None)
+    arrived = Arrivals([900], [len(response)]) if response else Arrivals([], [])
+    ended = closing("response_ended", response, head=head, arrivals=arrived, grpc_status=status)
+    journal.append(id_, ended, response)
+    journal.close()
+    record_all(tmp_path)
+    before = records(tmp_path)
+    assert (before[0]["request"]["_bytes"], before[0]["request_bytes"]) == (6, 6)
+    assert before[0]["end_state"] == end
+    noted = before[0]["response"].get("_extra") if before[0]["response"] else None
+    assert noted == (None if status is None else {"grpc_status": status})
+    assert rebuilt(tmp_path).whole == 1
+    assert records(tmp_path) == before
+
+
+async def test_parts_of_a_request_whose_worker_died_are_on_record_as_far_as_they_came(
+    tmp_path: Path, journal: Journal
+) -> None:
+    id_ = new_id()
+    journal.append(id_, intent(path="/a.B/C", content_type="application/grpc", body_bytes=0, operation="other"), b"")
+    journal.append(id_, RequestPiece(10), b"abc")
+    journal.close()
+    record_all(tmp_path)
+    (record,) = records(tmp_path)
+    assert (record["end_state"], record["request"]["_bytes"]) == ("proxy_died", 3)

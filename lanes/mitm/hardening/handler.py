@@ -2,23 +2,26 @@
 
 import asyncio
 import collections
+import logging
 import socket
 import struct
 import time
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection
 from typing import Any, Final
 
 from mitmproxy import connection
 from mitmproxy.proxy import commands, events, mode_servers, server_hooks
 from mitmproxy.proxy.server import ConnectionIO
 
-from lanes.mitm.asking import Expel, Late
+from lanes.mitm.asking import Expel, Late, Recorded
 from lanes.mitm.hardening.caller import CallerConnection
 from lanes.mitm.hardening.top import CheckpointTop
-from lanes.mitm.http2 import STREAMS
+from lanes.mitm.http2_connection import STREAMS
 from lanes.mitm.keeper import Keeper
 from lanes.mitm.switched import Carriage, Switched
 from lanes.mitm.ways import Way
+
+log = logging.getLogger(__name__)
 
 NOT_ASKED_FOR: Final = "the gate did not ask for this connection"
 _RESET: Final = struct.pack("ii", 1, 0)
@@ -44,9 +47,11 @@ class CheckpointHandler(mode_servers.ProxyConnectionHandler):
         self._unsent, self._stalled = 0, keeper.now()
         self._late: asyncio.Task[None] | None = None
         self._expelling: asyncio.Task[None] | None = None
+        self._recordings: set[asyncio.Task[None]] = set()
         top = self._top = CheckpointTop(self.layer.context, keeper, way)
         self.layer = top
         top.take_over = self._take_over
+        top.later = self._record_later
         self.caller = top.http.caller
 
     async def handle_connection(self, connection: connection.Connection) -> None:
@@ -104,6 +109,19 @@ class CheckpointHandler(mode_servers.ProxyConnectionHandler):
                 self._top.broken.add(event.connection)
         await super().server_event(event)
         self.make_room()
+
+    def _record_later(self, stream_id: int, recording: Awaitable[str | None]) -> None:
+        task = asyncio.get_running_loop().create_task(self._record(stream_id, recording), name="recording")
+        self._recordings.add(task)
+        task.add_done_callback(self._recordings.discard)
+
+    async def _record(self, stream_id: int, recording: Awaitable[str | None]) -> None:
+        try:
+            code = await recording
+        except Exception:
+            log.exception("A part of a request could not be recorded.")
+            code = "checkpoint_error"
+        await self.server_event(Recorded(stream_id, code))
 
     def _take_over(self, switched: Switched) -> Carriage:
         assert isinstance(self.caller, CallerConnection)  # HTTP/2 knows no upgrade (RFC 9113 §8.2.2)

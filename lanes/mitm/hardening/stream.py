@@ -62,8 +62,11 @@ class CheckpointStream(http_layers.HttpStream):
         elif event.code == "upstream_timeout":
             yield from self._give_up(TIMED_OUT)
         elif self.client_state != self.state_errored:
-            self._keeper.refuse(self.flow, event.code)
-            yield from self._answer()
+            yield from self._refuse(event.code)
+
+    def _refuse(self, code: str) -> Commands:
+        self._keeper.refuse(self.flow, code)
+        yield from self._answer()
 
     def state_wait_for_request_headers(self, event: _events.RequestHeaders) -> Commands:
         self.flow = http.HTTPFlow(self.context.client, self.context.server, live=True)
@@ -96,8 +99,7 @@ class CheckpointStream(http_layers.HttpStream):
             message = request_message(self.flow.request)
         except HeadProblem as problem:
             log.info("A request cannot be sent as it is: %s", problem.code)
-            self._keeper.refuse(self.flow, problem.code)
-            yield from self._answer()
+            yield from self._refuse(problem.code)
             return
         self._session = self._keeper.session(self.flow) if self.flow.request.data.method == b"GET" else None
         if self._session is not None:
@@ -107,7 +109,7 @@ class CheckpointStream(http_layers.HttpStream):
             yield http_layers.SendHttp(Message(self.stream_id, method, message), self.context.server)
 
     def state_wait_for_response_headers(self, event: _events.ResponseHeaders) -> Commands:
-        if event.response.status_code == 401 and not self._sent_again and self._keeper.again(self.flow):
+        if event.response.status_code == 401 and self._may_ask_again() and self._keeper.again(self.flow):
             # Once. The answer to the first is nobody's, nor is its connection used again.
             self._sent_again = True
             yield http_layers.SendHttp(Forget(self.stream_id), self.context.server)
@@ -121,6 +123,9 @@ class CheckpointStream(http_layers.HttpStream):
             yield from self.start_response_stream()
         else:
             self.server_state = self.state_consume_response_body
+
+    def _may_ask_again(self) -> bool:
+        return not self._sent_again
 
     def handle_protocol_error(self, event: _events.RequestProtocolError | _events.ResponseProtocolError) -> Commands:
         if self._is_switched:
