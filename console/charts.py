@@ -9,7 +9,7 @@ from markupsafe import Markup
 _WIDTH: Final = 720
 _HEIGHT: Final = 150
 _TALL: Final = 126  # the highest value; above it stands what it is
-_FOOT: Final = 20
+_FOOT: Final = 24
 _GAP: Final = 0.25  # of a column
 
 

@@ -1,7 +1,9 @@
 """One exchange: its conversation and everything that is known of it; its exact bytes; and whole conversations."""
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -11,14 +13,18 @@ from console.difference import difference
 from console.house import House, session_of
 from console.lines import line_of
 from console.roles import may
+from console.search_box import read_query
 from console.standing import standing
 from console.store import Store
 from console.turns import PAGE, bubbles
 from console.waterfall import drawing, spans
 from exchange.decision import CODES
+from exchange.record import identifier
+from storage.query.parsing import QueryProblem
 from storage.query.terms import Is, Query, Term
 from storage.sqlite.reading import RawBody
 from wire.conversation import Turn, conversation
+from wire.conversation.hits import folded_words, has_any
 from wire.conversation.record import ShownRecord, read_record
 from wire.conversation.turn import compact
 from wire.conversation.unrepeated import Unrepeated
@@ -41,34 +47,41 @@ class OneExchange:
         self._house = house
 
     def page(self, request: Request) -> Response:
-        """GET /exchanges/ID?from=N. The id of a conversation leads to it."""
-        session = session_of(request)
+        """GET /exchanges/ID?from=N&q=…. The id of a conversation leads to it, the number of an exchange to its page."""
+        session, given = session_of(request), request.path_params["id"]
+        if given.isascii() and given.isdigit() and len(given) < 19:
+            return self._numbered(request, int(given))
         content = may(session.role, "content")
         if content:
             try:
-                record, large = self._record(request, request.path_params["id"])
+                record, large = self._record(request, given)
             except NotFound:
-                if self._is_thread(request, request.path_params["id"]):
-                    return RedirectResponse(f"/threads/{request.path_params['id']}", 303)
+                if self._is_thread(request, given):
+                    return RedirectResponse(f"/threads/{given}", 303)
                 raise
             self._house.looking.at(session, "show", [record.seq], id=record.id)
         else:
-            record, large = self._head(request, request.path_params["id"]), False
-        turns = record.turns()
-        first = _first(request, turns)
+            record, large = self._head(request, given), False
+        turns, words = record.turns(), self._words(request) if content else []
+        first = _first(request, turns, words)
         with self._house.store(request) as store:
             chain = standing(self._house.settings, store.problem_of, record.node, record.seq)
             arrivals = raw_of(store, record, "response").arrivals if not large else []
             follows = content and not large and self._before(store, record, bodies=0) is not None
         shown = turns[first : first + PAGE]
-        fresh = _fresh(record)
+        made = bubbles(shown, words)
+        history = max(0, _fresh(record) - first)
+        asked = request.query_params.get("q", "")
         return self._house.page(
             request,
             "exchange.html",
             record=record,
             line=line_of(record, (), content=False),
-            bubbles=bubbles(shown),
-            history=max(0, fresh - first),
+            bubbles=made,
+            history=0 if any(each.hit for each in made[:history]) else history,
+            hits=sum(each.hit for each in made),
+            q=asked,
+            kept=urlencode({"q": asked} if asked else {}),
             first=first,
             total=len(turns),
             page_size=PAGE,
@@ -81,6 +94,22 @@ class OneExchange:
             chain=chain,
             follows=follows,
         )
+
+    def _numbered(self, request: Request, seq: int) -> Response:
+        """To the page of the exchange that has this place in the record: logs of looks name exchanges so."""
+        with self._house.store(request) as store:
+            found = store.last_of([seq])
+        if seq not in found:
+            raise NotFound("There is no exchange of this number.")
+        return RedirectResponse(f"/exchanges/{identifier(found[seq][0])}", 303)
+
+    def _words(self, request: Request) -> list[str]:
+        """What was looked for where this exchange was found, to stand out in it."""
+        asked = request.query_params.get("q", "")
+        try:
+            return folded_words(read_query(asked, session_of(request), self._house.looking).texts())
+        except QueryProblem:
+            return []
 
     def difference(self, request: Request) -> Response:
         """GET /exchanges/ID/new: what is new in this turn of its conversation."""
@@ -231,12 +260,16 @@ def _hex(given: str) -> str:
     return wanted
 
 
-def _first(request: Request, turns: list[Turn]) -> int:
-    """Where the page begins: as asked, else so that the end of a long conversation is on it."""
+def _first(request: Request, turns: list[Turn], words: Sequence[str] = ()) -> int:
+    """Where the page begins: as asked, else so that what was looked for is on it, else the end of a long one."""
     given = request.query_params.get("from", "")
     if given.isascii() and given.isdigit() and len(given) < 9:
         return min(int(given), max(0, len(turns) - 1))
-    return max(0, len(turns) - PAGE)
+    last = max(0, len(turns) - PAGE)
+    if words and last:
+        hit = next((i for i, turn in enumerate(turns) if has_any(turn.text, words)), last)
+        return min(max(0, hit - _KEPT_TURNS), last)
+    return last
 
 
 def _fresh(record: ShownRecord) -> int:

@@ -116,7 +116,7 @@ class Exchanges:
                 name, said = ("held", "Stands still: see the log") if why else ("on", "Live")
                 yield f"event: {name}\ndata: {say(said)}\n\n"
             for line in lines:
-                html = self._house.fragment(request, "line.html", line=line, fresh=True)
+                html = self._house.fragment(request, "line.html", line=line, fresh=True, q=asked)
                 yield f"id: {line.record.seq}\nevent: line\n" + "".join(f"data: {each}\n" for each in html.split("\n"))
                 yield "\n"
             if lines or time.monotonic() - spoke > _BEAT:

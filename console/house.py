@@ -1,5 +1,6 @@
 """What every page has at hand."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
@@ -23,6 +25,8 @@ from settings.schema import Settings
 from wire.conversation.record import ShownRecord
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
+_PLACE: Final = re.compile(r"\d+")
+_PLACES: Final = 12  # numbers or ranges of them in a cell
 THEMES: Final = ("auto", "light", "dark")
 
 
@@ -122,10 +126,11 @@ def templates() -> Environment:
     environment.filters |= {
         "marked": marked,
         "coded": coded,
+        "places": _places,
         "one_line": one_line,
         "duration": _duration,
         "count": lambda number: "–" if number is None else f"{number:,}",
-        "money": _money,
+        "money": money,
         "size": _size,
         "percent": lambda part: f"{100 * part:.1f} %",
         "clock": lambda at: f"{at:%H:%M:%S}",
@@ -149,6 +154,13 @@ def language_of(request: Request) -> Language:
     return "en"
 
 
+def _places(written: str) -> Markup:
+    """Numbers of exchanges as storage.access writes them, each a link to its page."""
+    parts = written.split(",")
+    shown = _PLACE.sub(r'<a href="/exchanges/\g<0>">\g<0></a>', escape(", ".join(parts[:_PLACES])))
+    return Markup(f"{shown} …" if len(parts) > _PLACES else shown)  # noqa: S704 - escaped
+
+
 def _duration(milliseconds: float | None) -> str:
     if milliseconds is None:
         return "–"
@@ -157,7 +169,9 @@ def _duration(milliseconds: float | None) -> str:
     return f"{milliseconds / 1000:.1f} s" if milliseconds < 100_000 else f"{milliseconds / 60_000:.1f} min"
 
 
-def _money(usd: float | None) -> str:
+def money(usd: float | None) -> str:
+    """US dollars, small amounts to the digit that counts."""
+    """US dollars, small amounts to the digit that counts."""
     if usd is None:
         return "–"
     if usd >= 1:

@@ -5,7 +5,7 @@ list of tags and no attribute; and the Content-Security-Policy of every page.
 """
 
 import re
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from typing import Any, Final
 
 import nh3
@@ -24,8 +24,12 @@ _TAGS: Final = frozenset(
     "p h1 h2 h3 h4 h5 h6 ul ol li blockquote pre code em strong s hr br table thead tbody tr th td".split()  # noqa: SIM905
 )
 _OPEN, _CLOSE = "\ue000", "\ue001"  # private use: what was there of them in the text is marked itself
+_HIT, _END = "\ue002", "\ue003"  # around what was looked for
 _OURS: Final = re.compile(f"{_OPEN}([0-9a-f]+){_CLOSE}")
-_STRANGE: Final = re.compile(f"{HIDDEN.pattern}|[{_OPEN}{_CLOSE}]")
+_STRANGE: Final = re.compile(f"{HIDDEN.pattern}|[{_OPEN}{_CLOSE}{_HIT}{_END}]")
+
+type Spans = Sequence[tuple[int, int]]
+"""(start, end) of what was looked for, in order, none over another (wire.conversation.hits)."""
 
 
 class _Renderer(RendererHTML):
@@ -53,18 +57,36 @@ _markdown.validateLink = lambda url: bool(url) or True  # type: ignore[method-as
 _markdown.options["maxNesting"] = 20
 
 
-def markdown(text: str) -> Markup:
+def markdown(text: str, hits: Spans = ()) -> Markup:
     """What was written, laid out; text that is too long, or that cannot be laid out, as it is."""
     if len(text) > LONGEST:
-        return as_written(text)
-    plain = _STRANGE.sub(lambda found: f"{_OPEN}{ord(found[0]):x}{_CLOSE}", text.replace("\r\n", "\n"))
+        return as_written(text, hits)
+    parts = [f"{_HIT}{_tamed(part)}{_END}" if hit else _tamed(part) for part, hit in _cut(text, hits)]
+    plain = "".join(parts).replace("\r\n", "\n")
     try:
         html = nh3.clean(_markdown.render(plain), tags=set(_TAGS), attributes={}, link_rel=None)
     except (ValueError, RecursionError, UnicodeError):
-        return as_written(text)
+        return as_written(text, hits)
+    html = html.replace(_HIT, "<mark>").replace(_END, "</mark>")
     return Markup(_OURS.sub(lambda found: str(mark(int(found[1], 16))), html))  # noqa: S704 - cleaned above
 
 
-def as_written(text: str) -> Markup:
+def as_written(text: str, hits: Spans = ()) -> Markup:
     """As it is, in lines."""
-    return Markup('<pre class="plain">{}</pre>').format(marked(text.replace("\r\n", "\n")))
+    shown = [(marked(part.replace("\r\n", "\n")), hit) for part, hit in _cut(text, hits)]
+    said = Markup().join(Markup("<mark>{}</mark>").format(part) if hit else part for part, hit in shown)
+    return Markup('<pre class="plain">{}</pre>').format(said)
+
+
+def _cut(text: str, hits: Spans) -> Iterator[tuple[str, bool]]:
+    at = 0
+    for start, end in hits:
+        yield text[at:start], False
+        yield text[start:end], True
+        at = end
+    yield text[at:], False
+
+
+def _tamed(text: str) -> str:
+    """What would not be seen as it is, and what we use ourselves, under a name that goes through Markdown."""
+    return _STRANGE.sub(lambda found: f"{_OPEN}{ord(found[0]):x}{_CLOSE}", text)

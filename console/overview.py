@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse
 from console.charts import Series, columns, lines, share
 from console.completion import quoted_if_needed
 from console.explaining import explained
-from console.house import House, language_of, session_of
+from console.house import House, language_of, money, session_of
 from console.search_box import has_words, read_query
 from console.texts import translated
 from exchange.record import identifier
@@ -146,7 +146,7 @@ class Overview:
             Series("Cut off", "s-warn", [each.cut for each in steps]),
             Series("Errors", "s-bad", [each.errors for each in steps]),
         ]
-        money = [Series("Cost", "s-accent", [each.cost for each in steps])]
+        spent = [Series("Cost", "s-accent", [each.cost for each in steps])]
         waited = [
             Series("Half are faster than", "s-accent", [each.percentile(0.5) for each in steps]),
             Series("95 % are faster than", "s-warn", [each.percentile(0.95) for each in steps]),
@@ -164,8 +164,8 @@ class Overview:
                 },
                 {
                     "title": "Cost",
-                    "drawn": columns(labels, money, "${:,.2f}".format, say),
-                    "series": money,
+                    "drawn": columns(labels, spent, money, say),
+                    "series": spent,
                     "kind": "money",
                 },
                 {

@@ -117,7 +117,7 @@ _JAPANESE: Final = {
     "Half are faster than": "半数がこれ以内", "95 % are faster than": "95% がこれ以内", "Until the first byte": "最初の応答まで", "As a table": "表で見る",
     "Used, and not read": "使われたが読んでいない", "Service": "サービス", "Connections": "接続数", "Nothing that came this way went by unread.": "ここを通ったもので読まなかったものはありません。",
     "Nobody was refused.": "拒否はありません。", "Told": "伝えた内容", "Would pass": "通すには", "All of them": "すべて見る", "The latest": "最新",
-    "On record since": "初回", "Last": "最終", "new": "新規", "held": "保全中",
+    "On record since": "初回", "First": "初回", "Last": "最終", "new": "新規", "held": "保全中",
     "Who looked at what": "だれが何を見たか", "The chain holds over {n} looks.": "{n} 件の閲覧のチェーンは正常です。", "The chain holds over the newest {n} looks; `sekisho verify` walks all of it.": "新しい {n} 件の閲覧のチェーンは正常です。全体は `sekisho verify` で確かめられます。",
     "Nobody has looked yet.": "まだだれも見ていません。",
     "The newest {n}:": "新しい {n} 件:", "What": "操作", "Asked": "条件", "sealed": "封印",

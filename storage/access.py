@@ -99,6 +99,17 @@ def ranges(seqs: Iterable[int]) -> str:
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)
 
 
+class Spans:
+    """What `ranges` wrote, read again: is a number among them? One that ends with a dash has no end."""
+
+    def __init__(self, written: str) -> None:
+        parts = [part.partition("-") for part in filter(None, written.split(","))]
+        self.parts = [(int(first), int(last) if last else None if dash else int(first)) for first, dash, last in parts]
+
+    def __contains__(self, number: int) -> bool:
+        return any(first <= number and (last is None or number <= last) for first, last in self.parts)
+
+
 def write_access(
     data_dir: Path, *, action: str, asked: dict[str, Any], exchanges: str, reason: str | None, who: str | None = None
 ) -> None:
