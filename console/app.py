@@ -63,7 +63,8 @@ def console_app(
     """The application. `who` a one-time key lets in on this machine; `invite` makes one known to them. Pages that stay
     open end when it is no longer `running`. With `sign_in` people come in with their company account."""
     house = House(settings, open_store, sessions, Looking(settings), templates(), invite, running, sign_in is not None)
-    exchanges, one, desk = Exchanges(house), OneExchange(house), _Desk(house, who)
+    signing_in = SigningIn(house, sign_in, settings.console.origin) if sign_in is not None else None
+    exchanges, one, desk = Exchanges(house), OneExchange(house), _Desk(house, who, signing_in)
     counted = Overview(house)
     routes: list[BaseRoute] = [
         Page("/", lambda _: RedirectResponse(HOME, 303), "somebody"),
@@ -90,7 +91,7 @@ def console_app(
         Page("/preferences", desk.preferences, "somebody", methods=["POST"]),
         Page("/leave", desk.leave, "somebody", methods=["POST"]),
         Page("/enter", desk.enter, "nobody"),
-        *(SigningIn(house, sign_in, settings.console.origin).routes() if sign_in is not None else ()),
+        *(signing_in.routes() if signing_in is not None else ()),
         Page("/healthz", lambda _: PlainTextResponse("ok\n"), "nobody"),
         Mount("/static", StaticFiles(directory=_STATIC)),
     ]
@@ -129,9 +130,10 @@ def _side(one: OneExchange) -> Callable[[Request], Response]:
 class _Desk:
     """The way in and out, what a person chose, and every page that says why not."""
 
-    def __init__(self, house: House, who: str) -> None:
+    def __init__(self, house: House, who: str, signing_in: SigningIn | None) -> None:
         self._house = house
         self._who = who
+        self._signing_in = signing_in
 
     def enter(self, request: Request) -> Response:
         """GET /enter?key=…: a one-time key becomes a session."""
@@ -145,11 +147,17 @@ class _Desk:
         return answer
 
     async def leave(self, request: Request) -> Response:
-        """POST /leave, with everywhere=1 on all devices."""
+        """POST /leave, with everywhere=1 on all devices; then at the provider, where the settings say so."""
         everywhere = request.state.form.get("everywhere") == "1"
+        principal = session_of(request).principal
         self._house.sessions.leave(request.state.session_id, everywhere=everywhere)
         request.state.session = None
-        answer = self._house.page(request, "message.html", title="Signed out", said="You are signed out.", remedy=None)
+        onward = None
+        if self._signing_in is not None and principal is not None:  # whoever came by a key has no session there
+            onward = await self._signing_in.sign_out(principal)
+        answer = self._house.page(
+            request, "message.html", title="Signed out", said="You are signed out.", remedy=None, leaving=onward
+        )
         secure = way_of(request).secure
         set_cookie(answer, cookie_name(COOKIE, secure=secure), "", secure=secure, life=0)
         return answer

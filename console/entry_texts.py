@@ -13,6 +13,7 @@ JAPANESE: Final = {
     "Not signed in": "サインインできませんでした", "Open this console at its https address.": "https のアドレスで開いてください。",
     "Not for your role": "役割の対象外です", "Your role does not show this.": "あなたの役割では表示できません。",
     "Your role shows who, when and how much, not what was said.": "あなたの役割で見られるのは、だれが・いつ・どれだけ使ったかです。会話の内容は表示されません。",
+    "Now at your company's sign-in service as well.": "続いて、会社の認証サービスからもサインアウトします。",
     "What is recorded about me": "自分についての記録", "About me": "自分の記録",
     "This page is for people who sign in with an address of their own.": "このページは、自分のアドレスでサインインした人のためのものです。",
     "The last 90 days": "直近の 90 日", "By model": "モデル別", "My latest exchanges": "自分の最近のやりとり", "All of mine": "自分のやりとりをすべて見る",

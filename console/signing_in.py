@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from console.guard import COOKIE, session_cookie, set_cookie, way_of
 from console.house import House, language_of
 from console.roles import Page, role_of
+from exchange.principal import Principal
 from signin.cookie import cookie_name, cookie_value
 from signin.own_path import own_path
 from signin.refusal import SignInRefused
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 
 HOME: Final = "/exchanges"
 BACK: Final = "/sign-in/back"
+OUT: Final = "/sign-in/out"
+"""Where the provider's sign-out leads back to. It must know the address to the letter."""
 
 
 class SigningIn:
@@ -32,7 +35,19 @@ class SigningIn:
 
     def routes(self) -> list[Page]:
         """Where they are."""
-        return [Page("/sign-in", self.begin, "nobody"), Page(BACK, self.back, "nobody")]
+        return [
+            Page("/sign-in", self.begin, "nobody"),
+            Page(BACK, self.back, "nobody"),
+            Page(OUT, self.out, "nobody"),
+        ]
+
+    async def sign_out(self, principal: Principal) -> str | None:
+        """Where a browser goes on to sign out at the provider; None: nowhere."""
+        return await self._sign_in.sign_out(self._origin + OUT, principal)
+
+    def out(self, request: Request) -> Response:
+        """GET /sign-in/out: back from the provider's sign-out. Nothing is done here."""
+        return self._house.page(request, "message.html", title="Signed out", said="You are signed out.", remedy=None)
 
     async def begin(self, request: Request) -> Response:
         """GET /sign-in?to=…&another=1: off to the provider."""

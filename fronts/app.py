@@ -16,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 
 from fronts.book import Book
 from fronts.chat import Chat
-from fronts.desk import Desk
+from fronts.desk import SIGNED_OUT, Desk
 from fronts.device import Devices
 from fronts.guard import Guard
 from fronts.house import House, language_of, templates
@@ -73,6 +73,7 @@ def fronts_app(settings: Settings, sign_in: SignIn, ready: Callable[[], None]) -
             Route("/_sekisho/begin", desk.begin),
             Route("/_sekisho/callback", desk.callback),
             Route("/_sekisho/logout", desk.logout, methods=["POST"]),
+            Route(SIGNED_OUT, desk.signed_out),
             Route("/_sekisho/healthz", lambda _: PlainTextResponse("ok\n")),
             Route("/_sekisho/device/code", devices.code, methods=["POST"]),
             Route("/_sekisho/device/token", devices.token, methods=["POST"]),

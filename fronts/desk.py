@@ -27,6 +27,9 @@ from wire.refused_person import FIELD, RefusedPerson, written
 
 log = logging.getLogger(__name__)
 
+SIGNED_OUT: Final = "/_sekisho/signed-out"
+"""Where the provider's sign-out leads back to. It must know the address to the letter."""
+
 _AGENT: Final = 200  # characters
 
 
@@ -79,24 +82,37 @@ class Desk:
         return answer
 
     async def logout(self, request: Request) -> Response:
-        """POST /_sekisho/logout, with ?everywhere=1 on all devices, from every front."""
+        """POST /_sekisho/logout, with ?everywhere=1 on all devices, from every front; then at the provider, where the
+        settings say so."""
         await own_form(request)  # a script of the chat UI signs nobody out
-        return await run_in_threadpool(self._logout, request)
-
-    def _logout(self, request: Request) -> Response:
-        front, visitor = front_of(request), visitor_of(request)
         everywhere = request.query_params.get("everywhere") == "1"
+        front, visitor = front_of(request), visitor_of(request)
+        await run_in_threadpool(self._end_sessions, visitor, everywhere)
+        # Not by a redirect: `form-action` holds for where a form leads in the end as well (CSP Level 3, §6.3).
+        onward = await self._sign_in.sign_out(f"{front.origin}{SIGNED_OUT}", visitor.principal)
+        request.state.visitor = None
+        t = translated(language_of(request))
+        said = t("You are signed out on all devices." if everywhere else "You are signed out here.")
+        if onward is not None:
+            said += " " + t("Now at your company's sign-in service as well.")
+        answer = self._house.message(
+            request, 200, "Signed out", said, again="Sign in again", another=True, onward=onward
+        )
+        name, secure = cookie_name(front.origin).decode(), _is_secure(front)
+        answer.headers.append("set-cookie", cookie_set(name, "", secure=secure, life=0))
+        return answer
+
+    def signed_out(self, request: Request) -> Response:
+        """GET /_sekisho/signed-out: back from the provider's sign-out, whether they said yes there or no. Nothing is
+        done here."""
+        said = translated(language_of(request))("You are signed out here.")
+        return self._house.message(request, 200, "Signed out", said, again="Sign in again", another=True)
+
+    def _end_sessions(self, visitor: Visitor, everywhere: bool) -> None:
         now = int(time.time())
         ending = self._house.book.sessions_of(visitor.email) if everywhere else []
         for number, ends in {(visitor.number, now + LIFE_S), *ending}:
             self._end(number, ends, now)
-        request.state.visitor = None
-        said = "You are signed out on all devices." if everywhere else "You are signed out here."
-        t = translated(language_of(request))
-        answer = self._house.message(request, 200, "Signed out", t(said), again="Sign in again", another=True)
-        name, secure = cookie_name(front.origin).decode(), _is_secure(front)
-        answer.headers.append("set-cookie", cookie_set(name, "", secure=secure, life=0))
-        return answer
 
     def _begin_session(self, who: Principal, front: Front, agent: str, before: Visitor | None) -> str:
         """The Set-Cookie field of a new session. The one before ends: whoever else knew it knows nothing now."""

@@ -25,6 +25,7 @@ OPEN: Final = frozenset(
         "/_sekisho/login",
         "/_sekisho/begin",
         "/_sekisho/callback",
+        "/_sekisho/signed-out",
         "/_sekisho/device/code",
         "/_sekisho/device/token",
         "/_sekisho/healthz",

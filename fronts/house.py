@@ -65,7 +65,12 @@ class House:
     def message(self, request: Request, status: int, title: str, said: str, **more: Any) -> HTMLResponse:
         """A page that says one thing. `title` is a key of the texts; `said` is told as it is."""
         return self.page(
-            request, "message.html", status, title=title, said=said, **{"again": None, "another": False, **more}
+            request,
+            "message.html",
+            status,
+            title=title,
+            said=said,
+            **{"again": None, "another": False, "onward": None, **more},
         )
 
 

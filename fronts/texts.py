@@ -17,6 +17,7 @@ _JAPANESE: Final = {
     "Signed out": "サインアウトしました",
     "You are signed out here.": "サインアウトしました。",
     "You are signed out on all devices.": "すべての端末でサインアウトしました。",
+    "Now at your company's sign-in service as well.": "続いて、会社の認証サービスからもサインアウトします。",
     "Sign out": "サインアウト",
     "Sign out everywhere": "すべての端末でサインアウト",
     "Sign in again": "もう一度サインイン",

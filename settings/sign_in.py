@@ -35,6 +35,11 @@ _FORMS: Final[dict[Preset, str]] = {
     "oidc": "https://idp.example.com, exactly as its tokens have it in iss",
 }
 
+_NO_SIGN_OUT: Final[dict[Preset, str]] = {
+    "google": "Google has no sign-out to be led on to",
+    "okta": "Okta signs out only for who shows it an ID token again (id_token_hint), and none is kept here",
+}
+
 
 def _listed(given: object) -> object:
     return tuple(given.split()) if isinstance(given, str) else given
@@ -46,6 +51,8 @@ class SignInSettings(Section):
     `email_verified: trusted` (keycloak and oidc): every address of this provider is one it manages itself.
     `trusted_providers` (cognito): names of its identity providers whose addresses need no `email_verified`.
     Without `client_secret` the client is a public one, which PKCE alone protects.
+    `sign_out_at_provider`: whoever signs out here is led on to the provider's own sign-out. Off unless asked for: it
+    ends what they have open elsewhere with the company account, and the provider must know where to send them back.
     """
 
     preset: Preset
@@ -57,6 +64,7 @@ class SignInSettings(Section):
     email_verified: Literal["required", "trusted"] = "required"
     trusted_providers: tuple[Text, ...] = ()
     ca_file: Path | None = None
+    sign_out_at_provider: bool = False
 
     @field_validator("scopes")
     @classmethod
@@ -78,6 +86,8 @@ class SignInSettings(Section):
             raise ValueError(f"has email_verified, which is not for preset {self.preset}. Take it out")
         if self.trusted_providers and self.preset != "cognito":
             raise ValueError("has trusted_providers, which is for preset cognito only. Take it out")
+        if self.sign_out_at_provider and self.preset in _NO_SIGN_OUT:
+            raise ValueError(f"has sign_out_at_provider, and {_NO_SIGN_OUT[self.preset]}. Take it out")
         try:
             self.issuer_settings(("example.com",))
         except ValidationError as refused:  # by the issuer's own kind: `common` as Entra's tenant

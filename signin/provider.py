@@ -20,6 +20,7 @@ from identities.discovery import discovered, endpoint, well_known
 from identities.fetching import DEADLINE_S, LARGEST, document, off_loop
 from settings.sign_in import SignInSettings
 from signin.refusal import SignInRefused
+from signin.signing_out import sign_out_address, sign_out_endpoint
 from signin.state import Pending
 
 log = logging.getLogger(__name__)
@@ -32,12 +33,14 @@ _AT_ONCE: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What its discovery document says. `names_itself`: its answers carry `iss` (RFC 9207 §3)."""
+    """What its discovery document says. `names_itself`: its answers carry `iss` (RFC 9207 §3). `sign_out`: where people
+    sign out there; None: nowhere."""
 
     authorization_endpoint: str
     token_endpoint: str
     auth_method: str
     names_itself: bool
+    sign_out: str | None = None
 
 
 class Provider:
@@ -88,7 +91,7 @@ class Provider:
             raw = await off_loop(
                 lambda: document(url, deadline=deadline, ca_file=self._settings.ca_file), within=DEADLINE_S + 1
             )
-            self._known = _metadata(discovered(raw, self.issuer), secret=self._secret is not None)
+            self._known = _metadata(discovered(raw, self.issuer), self._settings, secret=self._secret is not None)
             self._known_at = time.monotonic()
         except OSError as problem:  # NoAnswer, TimeoutError
             self._failed_at = time.monotonic()
@@ -109,6 +112,17 @@ class Provider:
             known.authorization_endpoint, state=state, code_verifier=pending.code_verifier, nonce=pending.nonce, **more
         )[0]
         return url
+
+    async def sign_out(self, back: str, email: str | None) -> str | None:
+        """Where a browser goes to sign out here as well, and from there to `back`, an address of ours that the provider
+        knows to the letter. None where it cannot: whoever is signed out of ours is so all the same."""
+        if not self._settings.sign_out_at_provider:
+            return None
+        try:
+            endpoint = (await self.metadata()).sign_out
+        except SignInRefused:
+            return None  # logged when it was asked
+        return None if endpoint is None else sign_out_address(endpoint, self._settings, back, email)
 
     async def id_token(self, code: str, pending: Pending) -> str:
         """What the code is worth: an ID token, which nobody has looked at yet (§3.1.3).
@@ -184,7 +198,7 @@ class _Limited(httpx2.AsyncByteStream):
         await self._stream.aclose()
 
 
-def _metadata(found: Mapping[str, Json], *, secret: bool) -> Metadata:
+def _metadata(found: Mapping[str, Json], settings: SignInSettings, *, secret: bool) -> Metadata:
     """Raises NoAnswer for addresses that cannot be used."""
     methods = found.get("token_endpoint_auth_methods_supported")
     # Discovery §3: client_secret_basic where nothing is said.
@@ -194,6 +208,7 @@ def _metadata(found: Mapping[str, Json], *, secret: bool) -> Metadata:
         endpoint(found, "token_endpoint"),
         ("client_secret_basic" if basic else "client_secret_post") if secret else "none",
         found.get("authorization_response_iss_parameter_supported") is True,
+        sign_out_endpoint(found, settings) if settings.sign_out_at_provider else None,
     )
 
 

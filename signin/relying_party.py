@@ -98,6 +98,10 @@ class SignIn:
         state, pending = self._states.begin(cookie, redirect_uri, own_path(to))
         return Begun(await self._provider.authorization(state, pending, another_account=another_account), cookie)
 
+    async def sign_out(self, back: str, principal: Principal) -> str | None:
+        """See Provider.sign_out: on from a sign-out of ours, for whoever signed in."""
+        return await self._provider.sign_out(back, principal.email)
+
     async def finish(self, redirect_uri: str, query: str, cookie: str | None) -> SignedIn:
         """Who came back. `query` is that of the address they came to, undecoded.
 

@@ -1,11 +1,14 @@
 """Into the console with the company account, and everything that must not get anybody in."""
 
 import asyncio
+import html
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 import pytest
@@ -69,6 +72,7 @@ def settings(data_dir: Path, issuer: str, **console: Any) -> Settings:
                 "issuer": issuer,
                 "client_id": "sekisho",
                 "client_secret": {"env": "SIGN_IN_SECRET"},
+                "sign_out_at_provider": True,
             },
             "console": {
                 "listen": "0.0.0.0:8090",
@@ -364,3 +368,28 @@ def test_a_console_that_would_be_open_to_strangers_or_empty_for_all_does_not_sta
 ) -> None:
     with pytest.raises(ValueError, match=said):
         settings(tmp_path, "https://id.example.com", **change)
+
+
+async def test_who_leaves_is_led_on_to_the_providers_own_sign_out_and_comes_back_to_a_page_for_everybody(
+    room: Room,
+) -> None:
+    room.provider.document["end_session_endpoint"] = f"{room.provider.url}/out"
+    ann = room.visitor()
+    await room.back(ann)
+    session = room.sessions.get(ann.cookies[SESSION])
+    assert session is not None
+    foreign = await ann.post("/leave", {"csrf": "guessed"})
+    out = await ann.post("/leave", {"csrf": session.csrf, "to": "https://evil.test"})
+    room.provider.document.pop("end_session_endpoint")
+    back = await room.visitor().get("/sign-in/out")
+
+    assert foreign.status_code == 403
+    assert out.status_code == 200
+    (there,) = re.findall(r'http-equiv="refresh" content="1; url=([^"]*)"', out.text)
+    url = urlsplit(html.unescape(there))
+    assert f"{url.scheme}://{url.netloc}{url.path}" == f"{room.provider.url}/out"
+    asked = dict(parse_qsl(url.query))
+    assert asked["post_logout_redirect_uri"] == f"https://{HOST}/sign-in/out"
+    assert "evil" not in out.text
+    assert (back.status_code, "You are signed out." in back.text) == (200, True)
+    assert (await ann.get("/exchanges")).status_code == 303

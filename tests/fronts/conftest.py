@@ -17,6 +17,7 @@ from exchange.principal import Principal
 from identities.session import begin_session
 from storage.sqlite.reading import AuditReader
 from tests.console.conftest import chromium
+from tests.fronts.socket_ui import SocketUi
 from tests.fronts.standin import chat_ui
 from tests.issuers.node_process import node
 from tests.journeys.instance import Instance
@@ -31,10 +32,11 @@ _MORE = """
 identity:
   domains: [example.com]
   issuers: [{{name: own, kind: own_token}}]
-sign_in: {{preset: oidc, issuer: '{issuer}', client_id: sekisho}}
+sign_in: {{preset: oidc, issuer: '{issuer}', client_id: sekisho, sign_out_at_provider: true}}
 fronts:
   - {{host: '{host}', upstream: '{ui}', kind: nextchat, models: [gpt-4o, gpt-4o-mini, o3]}}
   - {{host: '{own}', models: [gpt-4o, gpt-4o-mini, o3]}}
+  - {{host: '{talk}', upstream: '{talk_ui}', kind: open-webui, api_path: null}}
 fronts_notice: {{en: Everything here is written down., ja: ここでの会話は記録されます。}}
 policies:
   rules: [{{name: everyone, domains: [example.com], models: ["gpt-4o*"], operations: [chat, responses]}}]
@@ -69,6 +71,7 @@ class Town(Recorded):
 
     provider: Provider
     ui: Provider
+    talk: SocketUi
     issuer: str
 
     @property
@@ -80,18 +83,25 @@ class Town(Recorded):
         """A front without a chat UI: our own page."""
         return f"http://chat.localhost:{self.instance.port}"
 
+    @property
+    def talk_url(self) -> str:
+        """A front whose chat UI keeps a WebSocket open."""
+        return f"http://talk.localhost:{self.instance.port}"
 
-@pytest.fixture(scope="module")
+
+@pytest.fixture(scope="package")
 def town() -> Iterator[Town]:
     folder = Path(tempfile.mkdtemp(prefix="sekisho-fronts-"))  # short: there will be a socket in it
-    with Provider() as provider, Provider(choose=chat_ui) as ui:
+    with Provider() as provider, Provider(choose=chat_ui) as ui, SocketUi() as talk:
         instance = Instance(folder, provider.url, profile="gateway", more="{more}")
         host = f"localhost:{instance.port}"
         with node("oidc_provider.mjs", f"http://{host}/_sekisho/callback") as (issuer, _, _):
-            more = _MORE.format(issuer=issuer, host=host, ui=ui.url, own=f"chat.{host}")
+            more = _MORE.format(
+                issuer=issuer, host=host, ui=ui.url, own=f"chat.{host}", talk=f"talk.{host}", talk_ui=talk.url
+            )
             instance.config.write_text(instance.config.read_text(encoding="utf-8").replace("{more}", more), "utf-8")
             with instance:
-                yield Town(instance, provider, ui, issuer)
+                yield Town(instance, provider, ui, talk, issuer)
     shutil.rmtree(folder)
 
 
@@ -131,7 +141,7 @@ def sign_in(page: "Page", login: str) -> None:
 def signed_in(page: "Page", town: Town, email: str = "ann@example.com") -> None:
     """With sessions as the sign-in would have begun them, where that is not what is looked at."""
     who = Principal(email.partition("@")[0], email, "example.com", "sign-in")
-    for origin in (town.url, town.chat_url):
+    for origin in (town.url, town.chat_url, town.talk_url):
         session = begin_session(town.instance.data_dir, who, origin)
         page.context.add_cookies([{"name": "sekisho-front", "value": session.token, "url": origin}])
 

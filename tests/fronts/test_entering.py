@@ -1,6 +1,8 @@
 """Who comes in by a front's pages, and who does not: attacks J1 to J13 of the list, with a provider that may lie."""
 
 import asyncio
+import html
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -300,3 +302,45 @@ async def test_j11_every_page_says_what_browsers_may_do_with_it(tmp_path: Path) 
         assert "unsafe" not in policy
         assert page.field("x-content-type-options") == "nosniff"
         assert page.field("cache-control") == "no-store"
+
+
+async def test_signing_out_leads_on_to_the_providers_own_sign_out_and_nowhere_else(
+    tmp_path: Path, provider: FakeProvider
+) -> None:
+    provider.reset()
+    provider.document["end_session_endpoint"] = f"{provider.url}/out"
+    asked = {"preset": "oidc", "issuer": provider.url, "client_id": "sekisho", "sign_out_at_provider": True}
+    async with fronts(settings(tmp_path, sign_in=asked)) as ann:
+        ann.sign_in("ann@example.com")
+        forged = await ann.post(
+            "/_sekisho/logout", {"csrf": "guessed", "post_logout_redirect_uri": "https://evil.test"}
+        )
+        answer = await ann.post(
+            "/_sekisho/logout?to=https://evil.test", {"post_logout_redirect_uri": "https://evil.test"}
+        )
+        back = await ann.get("/_sekisho/signed-out?to=https://evil.test&state=x")
+    provider.document.pop("end_session_endpoint")
+
+    assert forged.status == 403
+    assert (answer.status, SESSION in ann.cookies) == (200, False)
+    (there,) = re.findall(r'http-equiv="refresh" content="1; url=([^"]*)"', answer.body)
+    url = urlsplit(html.unescape(there))
+    assert f"{url.scheme}://{url.netloc}{url.path}" == f"{provider.url}/out"
+    assert parse_qs(url.query) == {
+        "client_id": ["sekisho"],
+        "post_logout_redirect_uri": [f"{ORIGIN}/_sekisho/signed-out"],
+        "logout_hint": ["ann@example.com"],
+    }
+    assert "https://evil" not in answer.body + back.body
+    assert (back.status, back.field("location")) == (200, None)
+
+
+async def test_signing_out_counts_here_though_the_provider_is_away(tmp_path: Path) -> None:
+    asked = {"preset": "oidc", "issuer": "http://127.0.0.1:9", "client_id": "sekisho", "sign_out_at_provider": True}
+    async with fronts(settings(tmp_path, sign_in=asked)) as ann:
+        ann.sign_in("ann@example.com")
+        answer = await ann.post("/_sekisho/logout", {})
+
+    assert (answer.status, SESSION in ann.cookies) == (200, False)
+    assert "http-equiv" not in answer.body
+    assert len(revocations(tmp_path)) == 1

@@ -16,6 +16,10 @@ const client = (id) => ({
   client_id: id,
   token_endpoint_auth_method: 'none',
   redirect_uris: ['http://127.0.0.1:9/callback', ...process.argv.slice(2)],
+  post_logout_redirect_uris: process.argv.slice(2).flatMap((uri) => [
+    new URL('/_sekisho/signed-out', uri).href,
+    new URL('/sign-in/out', uri).href,
+  ]),
   id_token_signed_response_alg: 'ES256',
 });
 

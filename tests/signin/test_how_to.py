@@ -7,7 +7,8 @@ from typing import get_args
 import pytest
 from ruamel.yaml import YAML
 
-from console.signing_in import BACK
+from console.signing_in import BACK, OUT
+from fronts.desk import SIGNED_OUT
 from settings.reading import parse_settings
 from settings.sign_in import Preset
 from signin.refusal import CODES
@@ -35,3 +36,8 @@ def test_every_preset_has_a_page_of_its_own_that_names_the_redirect_uris(preset:
 
 def test_every_code_that_a_page_may_say_is_explained() -> None:
     assert set(re.findall(r"^\| `(\w+)` \|", PAGES["README"], re.MULTILINE)) == CODES
+
+
+def test_the_addresses_to_come_back_to_after_signing_out_at_the_provider_are_named() -> None:
+    for address in (f"https://audit.example.com{OUT}", f"https://chat.example.com{SIGNED_OUT}"):
+        assert f"`{address}`" in PAGES["README"]
