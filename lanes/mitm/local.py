@@ -58,7 +58,7 @@ class CapturedInstance(mode_servers.ServerInstance[CapturedMode]):
         """Raises CannotCapture, and as Roads."""
         roads = Roads(self.mode, self.manager)
         packets = Packets(roads, self.mode)
-        why = mitmproxy_rs.local.LocalRedirector.unavailable_reason()
+        why = mitmproxy_rs.local.LocalRedirector.unavailable_reason() or lacking()
         if why is None:
             try:
                 async with asyncio.timeout(_STARTING_S):
@@ -95,6 +95,17 @@ class CapturedInstance(mode_servers.ServerInstance[CapturedMode]):
         if redirector is not None:
             redirector.set_intercept("")
             redirector.close()
+
+
+def lacking(cgroups: Path = Path("/sys/fs/cgroup")) -> str | None:
+    """What the redirector would fail for without saying so: on Linux it attaches a program (`cgroup/sock_create`, by
+    bpf_link_create(2)) to the root of cgroup v2, where it takes that to be. None: nothing known of."""
+    if not sys.platform.startswith("linux") or (cgroups / "cgroup.controllers").exists():
+        return None
+    return (
+        f"{cgroups} is not cgroup v2 (of a mixed hierarchy only its folder unified is). Start with the kernel parameter "
+        "systemd.unified_cgroup_hierarchy=1, or within a mount namespace that has cgroup2 there."
+    )
 
 
 def _redirector_runs() -> bool:

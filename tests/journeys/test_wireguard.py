@@ -11,6 +11,7 @@ import pytest
 
 from tests.journeys.instance import ROOT
 from tests.journeys.test_transparent import lacking
+from tests.journeys.ways import assert_equal_but_for_the_way
 
 
 @pytest.fixture(scope="module")
@@ -43,24 +44,12 @@ def test_a_call_is_of_whoever_holds_the_tunnels_key(seen: dict[str, Any]) -> Non
     assert seen["provider"] == 1
 
 
-OF_ITS_OWN = {"id", "seq", "started_at", "timing", "thread_id", "hash", "prev_hash"}
-
-
 @pytest.mark.parametrize("mode", ["forward", "transparent", "wireguard"])
 def test_the_record_of_one_and_the_same_call_is_equal_whichever_way_it_came(seen: dict[str, Any], mode: str) -> None:
+    """Local capture: tests/journeys/test_local.py."""
     ways = seen["every way"]
     assert set(ways) == {"reverse", "forward", "transparent", "wireguard"}
-    other, reverse = ways[mode], ways["reverse"]
-    assert set(other) == set(reverse)
-    for name in set(reverse) - OF_ITS_OWN - {"client"}:
-        assert other[name] == reverse[name], name
-    # The address is of the connection: of the machine itself, of the tunnel's packets.
-    of_the_call = set(reverse["client"]) - {"mode", "address"}
-    assert {name: other["client"][name] for name in of_the_call} == {
-        name: reverse["client"][name] for name in of_the_call
-    }
-    assert reverse["end_state"] == "complete"
-    assert reverse["response"]["choices"][0]["message"]["content"] == "天気は晴れ"
+    assert_equal_but_for_the_way(ways[mode], ways["reverse"])
 
 
 def test_nobody_else_gets_in_by_it(seen: dict[str, Any]) -> None:
