@@ -103,8 +103,8 @@ def lacking(cgroups: Path = Path("/sys/fs/cgroup")) -> str | None:
     if not sys.platform.startswith("linux") or (cgroups / "cgroup.controllers").exists():
         return None
     return (
-        f"{cgroups} is not cgroup v2 (of a mixed hierarchy only its folder unified is). Start with the kernel parameter "
-        "systemd.unified_cgroup_hierarchy=1, or within a mount namespace that has cgroup2 there."
+        f"{cgroups} is not cgroup v2 (of a mixed hierarchy only its folder unified is). Start with the kernel "
+        "parameter systemd.unified_cgroup_hierarchy=1, or within a mount namespace that has cgroup2 there."
     )
 
 
