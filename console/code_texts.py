@@ -10,6 +10,7 @@ JAPANESE: Final = {
     "The issuer has not verified this e-mail address.": "発行者がこのメールアドレスを確認していません。",
     "This identity is not admitted.": "この身元は許可されていません。",
     "This mail domain is not admitted.": "このメールドメインは許可されていません。",
+    "None of your groups is allowed this here.": "所属グループにはここでの利用が許可されていません。",
     "More than one identity came with this request.": "リクエストに複数の身元があります。",
     "The issuer's keys cannot be had at the moment.": "発行者の鍵を現在取得できません。",
     "This operation is not allowed here.": "この操作は許可されていません。",

@@ -15,6 +15,7 @@ _REMEDIES: Final = {
     "domain_not_allowed": "The mail domain under identity.domains, if it may be admitted.",
     "email_not_verified": "The issuer verifies the address, or the issuer's setting does not ask for it.",
     "subject_not_allowed": "Whoever was revoked stays out; else the issuer's setting names who is admitted.",
+    "group_not_allowed": "A rule under policies.rules that names one of this person's groups as their issuer does.",
     "model_not_allowed": "A rule under policies.rules that allows this model to this domain.",
     "operation_not_allowed": "A rule under policies.rules that names this operation.",
     "path_not_allowed": "Nothing: this path is not one that is read here.",

@@ -125,6 +125,7 @@ _JAPANESE: Final = {
     "A token of an issuer under identity.issuers, with the audience that is set there. `sekisho token explain` says what is wrong with one.": "identity.issuers の発行者が、設定した audience で発行したトークン。何が問題かは `sekisho token explain` で分かります。",
     "A fresh token: the client has to fetch one before the old one ends.": "新しいトークン。期限が切れる前に取得し直す必要があります。",
     "A token that is valid for a shorter time; the issuer's setting says how long.": "有効期間の短いトークン。長さは発行者の設定によります。",
+    "A rule under policies.rules that names one of this person's groups as their issuer does.": "policies.rules に、その人のグループ（発行者が示すとおりの名前）を指定したルールを加えます。",
     "The mail domain under identity.domains, if it may be admitted.": "許可してよければ、identity.domains にそのメールドメインを加えます。",
     "The issuer verifies the address, or the issuer's setting does not ask for it.": "発行者がアドレスを確認するか、設定で確認を求めないようにします。",
     "Whoever was revoked stays out; else the issuer's setting names who is admitted.": "失効した人は通れません。それ以外は発行者の設定で許可します。",

@@ -53,6 +53,7 @@ CODES: dict[str, Code] = {
     # may they
     "operation_not_allowed": Code(403, _MAY, "This operation is not allowed here."),
     "path_not_allowed": Code(403, _MAY, "This path is not allowed here."),
+    "group_not_allowed": Code(403, _MAY, "None of your groups is allowed this here."),
     "model_not_allowed": Code(403, _MAY, "This model is not allowed here."),
     "rule_denied": Code(403, _MAY, "A rule of this checkpoint forbids this call."),
     "unknown_provider": Code(404, _BAD, "No provider answers under this path."),

@@ -14,7 +14,6 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from fronts.book import Book
 from fronts.chat import Chat
 from fronts.desk import SIGNED_OUT, Desk
 from fronts.device import Devices
@@ -28,6 +27,7 @@ from identities.revoked import RevokedFile
 from identities.session import session_keys, sessions_verifier
 from settings.schema import Settings
 from signin.relying_party import SignIn
+from storage.book import Book
 
 log = logging.getLogger(__name__)
 

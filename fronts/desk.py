@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import replace
 from typing import Final
 from urllib.parse import urlencode
 
@@ -11,9 +12,11 @@ from starlette.responses import RedirectResponse, Response
 
 from exchange.decision import CODES
 from exchange.principal import Principal
+from fronts import leftovers
 from fronts.forms import own_form
 from fronts.house import House, Visitor, cookie_of, front_of, language_of, visitor_of
 from fronts.texts import translated
+from identities.groups import TooManyGroups, carried
 from identities.revoked import Revocation, revoke
 from identities.session import LIFE_S, begin_session, cookie_name
 from settings.fronts import Front
@@ -39,6 +42,7 @@ class Desk:
     def __init__(self, house: House, sign_in: SignIn) -> None:
         self._house = house
         self._sign_in = sign_in
+        self._named = frozenset(group for rule in house.settings.policies.rules for group in rule.groups or ())
 
     def login(self, request: Request) -> Response:
         """GET /_sekisho/login?to=…: what there is to know before, and the button."""
@@ -71,14 +75,14 @@ class Desk:
         query = request.scope["query_string"].decode("latin-1")
         try:
             signed_in = await self._sign_in.finish(_redirect_uri(front), query, _login_cookie(request, front))
-            if signed_in.principal.email is None:
-                raise SignInRefused("subject_not_allowed", "a session is for an e-mail address, and there is none")
+            principal = self._admitted(signed_in.principal)
         except SignInRefused as refused:
             return self._not_signed_in(request, refused)
         agent = request.headers.get("user-agent", "")[:_AGENT]
-        cookie = await run_in_threadpool(self._begin_session, signed_in.principal, front, agent, request.state.visitor)
+        cookie = await run_in_threadpool(self._begin_session, principal, front, agent, request.state.visitor)
         answer = RedirectResponse(own_path(signed_in.to), 303)
         answer.headers.append("set-cookie", cookie)
+        leftovers.signed_in(request, answer, front, principal.email or "", secure=_is_secure(front))
         return answer
 
     async def logout(self, request: Request) -> Response:
@@ -100,6 +104,7 @@ class Desk:
         )
         name, secure = cookie_name(front.origin).decode(), _is_secure(front)
         answer.headers.append("set-cookie", cookie_set(name, "", secure=secure, life=0))
+        leftovers.signed_out(request, answer, front, secure=secure)
         return answer
 
     def signed_out(self, request: Request) -> Response:
@@ -113,6 +118,19 @@ class Desk:
         ending = self._house.book.sessions_of(visitor.email) if everywhere else []
         for number, ends in {(visitor.number, now + LIFE_S), *ending}:
             self._end(number, ends, now)
+
+    def _admitted(self, who: Principal) -> Principal:
+        """Whom a session can be of, with the groups that it holds.
+
+        Raises:
+            SignInRefused: nobody.
+        """
+        if who.email is None:
+            raise SignInRefused("subject_not_allowed", "a session is for an e-mail address, and there is none")
+        try:
+            return replace(who, groups=carried(who.groups, self._named))
+        except TooManyGroups as many:
+            raise SignInRefused("subject_not_allowed", f"{who.email}: {many}", who.email) from None
 
     def _begin_session(self, who: Principal, front: Front, agent: str, before: Visitor | None) -> str:
         """The Set-Cookie field of a new session. The one before ends: whoever else knew it knows nothing now."""

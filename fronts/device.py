@@ -12,12 +12,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from exchange.scope import Scope
-from fronts.book import DEVICE_LIFE_S
 from fronts.forms import form_of, one, own_form
 from fronts.house import House, front_of, language_of, visitor_of
 from fronts.snippets import api_address
 from fronts.texts import translated
 from fronts.tokens import Tokens
+from storage.book import DEVICE_LIFE_S
 
 GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 CLIENT: Final = "sekisho"
@@ -64,10 +64,11 @@ class Devices:
         return await run_in_threadpool(self._token, request, one(form, "device_code"))
 
     def _token(self, request: Request, device: str) -> Response:
-        told, email, name = self._house.book.ask_device(device, _INTERVAL)
-        if told != "taken":
+        told, approved = self._house.book.ask_device(device, _INTERVAL)
+        if approved is None:
             return JSONResponse({"error": told}, 400)
-        made = self._tokens.make(email, name, self._days, Scope())
+        email = approved.email
+        made = self._tokens.make(email, approved.name, self._days, Scope(), approved.groups)
         return JSONResponse(
             {
                 "access_token": made.token,
@@ -96,8 +97,13 @@ class Devices:
         """POST /_sekisho/device: user_code, and approve=yes or another."""
         form = await own_form(request)
         approved = one(form, "approve") == "yes"
+        who = visitor_of(request)
         done = await run_in_threadpool(
-            self._house.book.answer_device, one(form, "user_code"), visitor_of(request).email, approved=approved
+            self._house.book.answer_device,
+            one(form, "user_code"),
+            who.email,
+            who.principal.groups,
+            approved=approved,
         )
         said = "Nobody waits with this code. It counts for ten minutes."
         if done:

@@ -9,12 +9,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from exchange.principal import Principal
-from fronts.book import Book
 from fronts.texts import LANGUAGES, translated
 from settings.fronts import Front
 from settings.schema import Settings
 from signin.cookie import cookie_value
 from signin.refusal import Language
+from storage.book import Book
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 LANGUAGE_COOKIE: Final = "sekisho-lang"

@@ -2,9 +2,12 @@
 
 import json
 import logging
+import secrets
 import sqlite3
 import time
+import uuid
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Final
 
 from starlette.concurrency import run_in_threadpool
@@ -14,11 +17,11 @@ from starlette.responses import RedirectResponse, Response
 
 from exchange.scope import Scope
 from fronts.forms import Form, one, own_form
-from fronts.house import House, front_of, language_of, visitor_of
+from fronts.house import House, Visitor, front_of, language_of, visitor_of
 from fronts.mine import Mine
 from fronts.snippets import snippets
 from fronts.texts import translated
-from fronts.tokens import OPERATIONS, Made, NoSuchToken, Tokens
+from fronts.tokens import OPERATIONS, AlreadyMade, Made, NoSuchToken, Tokens
 from storage.access import AccessUnwritable
 from storage.problem import StoreProblem
 from storage.sealing.master import SealProblem
@@ -73,7 +76,14 @@ class Me:
         models = tuple(dict.fromkeys(one(form, "models").replace(",", " ").split())) or None
         scope = Scope(models, tuple(form.get("operations", ())) or None)
         try:
-            made = self._tokens.make(visitor_of(request).email, name, _number(days), scope)
+            who = visitor_of(request)
+            number = number_of_form(who, one(form, "once"))
+            made = self._tokens.make(who.email, name, _number(days), scope, who.principal.groups, number)
+        except AlreadyMade:
+            said = translated(language_of(request))(
+                "This token was made already, and is shown once. Revoke it if it was not kept, and make another."
+            )
+            return self._page(request, 409, problem=said)
         except NoSuchToken:
             said = translated(language_of(request))(
                 "Give the token a name, a number of days up to {days}, and models and operations that exist."
@@ -92,11 +102,13 @@ class Me:
             log.warning("The record cannot be read for /me: %s", cannot)
             unread = True
         host = front_of(request).hostname
+        once = secrets.token_urlsafe(16)
         return self._house.page(
             request,
             "me.html",
             status,
             made=made,
+            once=once,
             problem=problem,
             most_days=self._tokens.most_days,
             operations=OPERATIONS,
@@ -113,6 +125,12 @@ class Me:
         log.warning("The record cannot be read: %s", cannot)
         said = translated(language_of(request))("The record cannot be read at the moment.")
         return self._house.message(request, 503, "Not here", said)
+
+
+def number_of_form(who: Visitor, once: str) -> str | None:
+    """The number of the token that this very form makes, whoever sends it twice: no other session's, and nothing that
+    anybody could choose. None: the form does not say which it is."""
+    return str(uuid.UUID(bytes=sha256(f"{who.csrf} {once}".encode()).digest()[:16], version=4)) if once else None
 
 
 def _number(given: str) -> float:

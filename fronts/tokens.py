@@ -1,16 +1,18 @@
 """Tokens that people make for themselves, and end."""
 
+import sqlite3
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, get_args
 
 from exchange.call import Operation
 from exchange.scope import Scope
-from fronts.book import Book
 from identities.own_token import mint
 from identities.revoked import Revocation, revoke
 from settings.schema import Settings
+from storage.book import Book
 
 OPERATIONS: Final[tuple[str, ...]] = tuple(one for one in get_args(Operation) if one != "other")
 
@@ -22,6 +24,10 @@ _MODEL: Final = 100  # characters
 
 class NoSuchToken(ValueError):  # noqa: N818 - said to a person
     """What was asked for is no token that could be made."""
+
+
+class AlreadyMade(ValueError):  # noqa: N818 - said to a person
+    """The very form was sent before, by a second click or a reload: its token was made, and shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +48,15 @@ class Tokens:
         self.most_days = 0 if own is None else max(1, min(_MOST_DAYS, own.max_ttl_s // 86400))
         """For how long one may be made; 0 where none would be accepted."""
 
-    def make(self, email: str, name: str, days: float, scope: Scope) -> Made:
-        """A token of this person.
+    def make(
+        self, email: str, name: str, days: float, scope: Scope, groups: Sequence[str], number: str | None = None
+    ) -> Made:
+        """A token of this person, who is in these groups now. It keeps them to its end: who is in which group, only a
+        sign-in says, and a token is for programs that none of them will see for weeks. `number` is its `jti`.
 
         Raises:
             NoSuchToken: the name, the days or the scope cannot be.
+            AlreadyMade: there is one of this number.
             OSError, sqlite3.Error: it cannot be written down.
         """
         fits = (
@@ -59,9 +69,13 @@ class Tokens:
         )
         if not fits:
             raise NoSuchToken
-        number, ends = str(uuid.uuid4()), int(time.time() + days * 86400)
-        self._book.begin_token(number, email, name, ends, scope)  # first: what is not written down cannot be ended
-        return Made(mint(self._data_dir, email=email, days=days, name=name, scope=scope, number=number), ends)
+        number, ends = number or str(uuid.uuid4()), int(time.time() + days * 86400)
+        try:
+            self._book.begin_token(number, email, name, ends, scope)  # first: what is not written down cannot be ended
+        except sqlite3.IntegrityError:
+            raise AlreadyMade from None
+        token = mint(self._data_dir, email=email, days=days, name=name, scope=scope, groups=groups, number=number)
+        return Made(token, ends)
 
     def end(self, email: str, number: str) -> bool:
         """Workers refuse it within two seconds. False: this person has no such token."""

@@ -24,11 +24,19 @@ class _Compiled:
     name: str
     denies: bool
     domains: frozenset[str] | None
+    groups: frozenset[str] | None
     providers: frozenset[str] | None
     operations: frozenset[str] | None
     model: re.Pattern[str] | None
 
-    def concerns(self, domain: str | None, provider: str) -> bool:
+    def concerns(self, domain: str | None, groups: frozenset[str], provider: str) -> bool:
+        return self._is_for(domain, provider) and (self.groups is None or not self.groups.isdisjoint(groups))
+
+    def concerns_others(self, domain: str | None, provider: str) -> bool:
+        """It would, for whoever is in its groups."""
+        return self.groups is not None and self._is_for(domain, provider)
+
+    def _is_for(self, domain: str | None, provider: str) -> bool:
         return (self.domains is None or domain in self.domains) and (
             self.providers is None or provider in self.providers
         )
@@ -57,6 +65,7 @@ def _compiled(rule: Rule) -> _Compiled:
         name=rule.name,
         denies=rule.action == "deny",
         domains=None if rule.domains is None else frozenset(d.lower() for d in rule.domains),
+        groups=None if rule.groups is None else frozenset(rule.groups),
         providers=None if rule.providers is None else frozenset(rule.providers),
         operations=None if rule.operations is None else frozenset(rule.operations),
         model=globs,
@@ -65,6 +74,7 @@ def _compiled(rule: Rule) -> _Compiled:
 
 def decide(
     domain: str | None,
+    groups: frozenset[str],
     provider: str,
     operation: str,
     model: str | None,
@@ -73,7 +83,7 @@ def decide(
     open_by_default: bool,
 ) -> Decision:
     """The first rule that denies wins; then the first that allows; then what the profile says of the unsaid."""
-    concerned = [rule for rule in rules if rule.concerns(domain, provider)]
+    concerned = [rule for rule in rules if rule.concerns(domain, groups, provider)]
     fitting = [r for r in concerned if r.covers_operation(operation) and r.covers_model(model, operation)]
     for rule in fitting:
         if rule.denies:
@@ -83,6 +93,10 @@ def decide(
     if open_by_default:
         return Allow("profile/local")
     allowing = [rule for rule in concerned if not rule.denies]
+    if not allowing and any(rule.concerns_others(domain, provider) for rule in rules if not rule.denies):
+        return Deny(
+            "group_not_allowed", reason="rules let groups of this domain call this provider, and none of theirs"
+        )
     if not allowing:
         return Deny("domain_not_allowed", reason="no rule speaks of this domain and provider")
     if not any(rule.covers_operation(operation) for rule in allowing):
@@ -98,21 +112,24 @@ class RuleBook:
     def __init__(self, rules: Sequence[Rule], *, open_by_default: bool, digest: str) -> None:
         compiled = tuple(_compiled(rule) for rule in rules)
         self.digest = digest
+        self._groups = frozenset(group for rule in rules for group in rule.groups or ())
         self._without_content = frozenset(rule.name for rule in rules if rule.record == "metadata")
 
         @lru_cache(maxsize=_REMEMBERED)
-        def answer(domain: str | None, provider: str, operation: str, model: str | None) -> Decision:
-            return decide(domain, provider, operation, model, compiled, open_by_default=open_by_default)
+        def answer(
+            domain: str | None, groups: frozenset[str], provider: str, operation: str, model: str | None
+        ) -> Decision:
+            return decide(domain, groups, provider, operation, model, compiled, open_by_default=open_by_default)
 
         @lru_cache(maxsize=_REMEMBERED)
-        def some(domain: str | None, provider: str, operation: str) -> Decision:
+        def some(domain: str | None, groups: frozenset[str], provider: str, operation: str) -> Decision:
             whatever = tuple(
                 replace(rule, model=None) for rule in compiled if not (rule.denies and rule.model is not None)
             )
-            return decide(domain, provider, operation, None, whatever, open_by_default=open_by_default)
+            return decide(domain, groups, provider, operation, None, whatever, open_by_default=open_by_default)
 
-        self._answer: Callable[[str | None, str, str, str | None], Decision] = answer
-        self._some: Callable[[str | None, str, str], Decision] = some
+        self._answer: Callable[[str | None, frozenset[str], str, str, str | None], Decision] = answer
+        self._some: Callable[[str | None, frozenset[str], str, str], Decision] = some
 
     def keeps_content(self, rule: str | None) -> bool:
         """Is what was said kept of an exchange that this rule decided on?"""
@@ -123,11 +140,12 @@ class RuleBook:
         what their token is for."""
         if scope is not None and (denied := beyond_call(scope, call)) is not None:
             return denied
-        decision = self._answer(who.domain, provider, call.operation, call.request_model)
+        groups = self._named(who)
+        decision = self._answer(who.domain, groups, provider, call.operation, call.request_model)
         for model in call.other_models:
             if isinstance(decision, Deny):
                 break
-            other = self._answer(who.domain, provider, call.operation, model)
+            other = self._answer(who.domain, groups, provider, call.operation, model)
             decision = other if isinstance(other, Deny) else decision
         return decision
 
@@ -136,7 +154,12 @@ class RuleBook:
         which is decided on when it comes."""
         if scope is not None and (denied := beyond(scope, operation, ())) is not None:
             return denied
-        return self._some(who.domain, provider, operation)
+        return self._some(who.domain, self._named(who), provider, operation)
+
+    def _named(self, who: Principal) -> frozenset[str]:
+        """Their groups, as far as a rule names them: all others make no difference, and would be questions of their
+        own."""
+        return self._groups.intersection(who.groups) if self._groups else self._groups
 
 
 def rulebook_from(policies: Policies, profile: Profile) -> RuleBook:

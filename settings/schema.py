@@ -122,12 +122,13 @@ class RuleKeep(Section):
 
 
 class Rule(Section):
-    """One rule. What is not named is not looked at: no `domains` means every admitted domain, no `models` every
-    model, no `operations` every operation: but `other`, where it allows."""
+    """One rule. What is not named is not looked at: no `domains` means every admitted domain, no `groups` whoever is in
+    some or in none, no `models` every model, no `operations` every operation: but `other`, where it allows."""
 
     name: Annotated[str, Field(min_length=1)]
     action: Literal["allow", "deny"] = "allow"
     domains: tuple[str, ...] | None = None
+    groups: tuple[str, ...] | None = None
     models: tuple[str, ...] | None = None
     operations: tuple[str, ...] | None = None
     providers: tuple[str, ...] | None = None

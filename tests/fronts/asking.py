@@ -42,9 +42,10 @@ class Browser:
     host: str = HOST
     cookies: dict[str, str] = field(default_factory=dict)
 
-    def sign_in(self, email: str, origin: str = ORIGIN) -> "Browser":
+    def sign_in(self, email: str, origin: str = ORIGIN, *, groups: tuple[str, ...] = ()) -> "Browser":
         """With a session, as the callback would have set it."""
-        session = begin_session(self.data_dir, Principal(email, email, email.partition("@")[2], "sign-in"), origin)
+        who = Principal(email, email, email.partition("@")[2], "sign-in", groups)
+        session = begin_session(self.data_dir, who, origin)
         self.cookies[cookie_name(origin).decode()] = session.token
         return self
 

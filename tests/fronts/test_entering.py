@@ -12,10 +12,10 @@ from urllib.parse import parse_qs, quote, urlsplit
 import jwt
 import pytest
 
-from fronts.book import Book
 from identities.own_token import mint
 from identities.revoked import revocations
-from tests.fronts.asking import FORM, ORIGIN, Browser, fronts, settings
+from storage.book import Book
+from tests.fronts.asking import FORM, HOST, ORIGIN, Browser, fronts, settings
 from tests.signin.provider import FakeProvider
 from wire.refused_person import FIELD, read
 
@@ -344,3 +344,90 @@ async def test_signing_out_counts_here_though_the_provider_is_away(tmp_path: Pat
     assert (answer.status, SESSION in ann.cookies) == (200, False)
     assert "http-equiv" not in answer.body
     assert len(revocations(tmp_path)) == 1
+
+
+async def test_who_is_in_hundreds_of_groups_gets_a_cookie_that_browsers_take_with_those_that_rules_name(
+    tmp_path: Path, provider: FakeProvider
+) -> None:
+    provider.reset()
+    provider.claims = {**provider.claims, "groups": [f"group-{i:04}" for i in range(300)]}
+    named = {"rules": [{"name": "all", "groups": ["group-0299"], "models": ["gpt-4o*"]}]}
+    async with fronts(settings(tmp_path, provider.url, policies=named)) as ann:
+        await enter(ann, provider)
+        page = await ann.get("/me")
+        cookie = ann.cookies[SESSION]
+    provider.reset()
+
+    assert page.status == 200
+    assert len(f"{SESSION}={cookie}") <= 4096
+    groups = jwt.decode(cookie, options={"verify_signature": False})["groups"]
+    assert groups[:2] == ["group-0299", "group-0000"]
+
+
+async def test_who_is_in_more_groups_that_rules_name_than_a_session_holds_is_told_and_not_let_in_without_them(
+    tmp_path: Path, provider: FakeProvider
+) -> None:
+    provider.reset()
+    many = [f"group-{i:04}" for i in range(300)]
+    provider.claims = {**provider.claims, "groups": many}
+    named = {"rules": [{"name": "none", "groups": many, "action": "deny"}]}
+    async with fronts(settings(tmp_path, provider.url, policies=named)) as ann:
+        answer = await ann.get(f"/_sekisho/callback?{provider.authorize(await begin(ann))}")
+    provider.reset()
+
+    assert (answer.status, SESSION in ann.cookies) == (403, False)
+    told = read(answer.field(FIELD) or "")
+    assert told is not None
+    assert "more groups" in told.reason
+
+
+UI = {"host": HOST, "https": "proxy", "proxies": ["10.0.0.1"], "upstream": "https://ui.test"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "again", "cleared"),
+    [("nextchat", "ann@example.com", False), ("nextchat", "bob@example.com", True),
+     ("open-webui", "ann@example.com", False), ("open-webui", "bob@example.com", True)],
+)  # fmt: skip
+async def test_what_a_ui_kept_of_one_person_in_a_browser_goes_when_another_signs_in_there(
+    tmp_path: Path, provider: FakeProvider, kind: str, again: str, cleared: bool
+) -> None:
+    provider.reset()
+    async with fronts(settings(tmp_path, provider.url, fronts=[{**UI, "kind": kind}])) as browser:
+        await enter(browser, provider)
+        browser.cookies |= {"token": "of Ann", "theme": "dark"}
+        browser.cookies.pop(SESSION)  # it has ended; nobody signed out
+        provider.claims = {**provider.claims, "email": again}
+        query = provider.authorize(await begin(browser))
+        answer = await browser.get(f"/_sekisho/callback?{query}")
+    provider.reset()
+
+    assert answer.status == 303
+    assert (answer.field("clear-site-data") == '"storage"') is cleared
+    assert ("token" not in browser.cookies) is cleared
+    assert SESSION in browser.cookies
+
+
+@pytest.mark.parametrize(("kind", "cleared"), [("open-webui", True), ("librechat", True), ("nextchat", False)])
+async def test_signing_out_ends_the_uis_own_session_where_nothing_is_lost_by_it(
+    tmp_path: Path, kind: str, cleared: bool
+) -> None:
+    async with fronts(settings(tmp_path, fronts=[{**UI, "kind": kind}])) as ann:
+        ann.sign_in("ann@example.com")
+        ann.cookies["token"] = "of Ann"
+        answer = await ann.post("/_sekisho/logout", {})
+
+    assert answer.status == 200
+    assert ("token" not in ann.cookies, answer.field("clear-site-data") == '"storage"') == (cleared, cleared)
+
+
+async def test_two_tabs_may_sign_in_at_once(tmp_path: Path, provider: FakeProvider) -> None:
+    provider.reset()
+    async with fronts(settings(tmp_path, provider.url)) as ann:
+        queries = [provider.authorize(await begin(ann, to)) for to in ("/me", "/chat")]
+        answers = [await ann.get(f"/_sekisho/callback?{query}") for query in queries]
+        page = await ann.get("/me")
+
+    assert [answer.field("location") for answer in answers] == ["/me", "/chat"]
+    assert page.status == 200
+    assert len(revocations(tmp_path)) == 1  # the first of the two sessions

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from exchange.call import Call
+from exchange.decision import Allow
 from exchange.principal import Principal
 from exchange.scope import Scope
-from fronts.book import Book, Token
 from fronts.texts import _JAPANESE
-from identities.verifier import verifier_from
+from identities.verifier import Identified, verifier_from
+from policies.rules import rulebook_from
 from settings.schema import Settings
 from storage.access import read_access
+from storage.book import Book, Token
 from tests.cli.records import chat, store
 from tests.fronts.asking import Answered, Browser, fronts, settings
 
@@ -22,10 +25,14 @@ TOKEN = re.compile(r'<code id="token">([^<]+)</code>')
 
 
 async def _proven(given: Settings, token: str) -> tuple[str | None, Scope | None]:
-    found = await verifier_from(given.identity, data_dir=given.data_dir, profile="gateway").identify(
+    found = await _identified(given, token)
+    return found.principal.email, found.scope
+
+
+async def _identified(given: Settings, token: str) -> Identified:
+    return await verifier_from(given.identity, data_dir=given.data_dir, profile="gateway").identify(
         [(b"authorization", b"Bearer " + token.encode())], now=time.time()
     )
-    return found.principal.email, found.scope
 
 
 async def test_a_person_makes_a_token_for_what_they_name_sees_it_once_and_ends_it(tmp_path: Path) -> None:
@@ -51,6 +58,58 @@ async def test_a_person_makes_a_token_for_what_they_name_sees_it_once_and_ends_i
     assert token.encode() not in _on_disk(tmp_path)
     assert (others.status, ended.status) == (404, 303)
     assert "revoked" in after.body
+    assert (tmp_path / "keys" / "revoked.json").read_text().count(kept.number) == 1
+
+
+@pytest.mark.parametrize("by", ["page", "terminal"])
+async def test_a_persons_own_token_may_by_its_groups_what_their_session_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    monkeypatch.setattr("fronts.device._INTERVAL", 0)
+    rules = [
+        {"name": "research", "groups": ["研究"], "models": ["o3"]},
+        {"name": "no-guests", "groups": ["guests"], "action": "deny"},
+    ]
+    given = settings(tmp_path, policies={"rules": rules})
+    allowed: dict[str, list[bool]] = {}
+    async with fronts(given) as browser:
+        for name, groups in (("ann", ("研究", "staff")), ("bob", ("staff",)), ("eve", ("研究", "guests"))):
+            person = replace(browser, cookies={}).sign_in(f"{name}@example.com", groups=groups)
+            if by == "page":
+                page = await person.post("/me/tokens", {"name": "a", "days": "1"})
+                token = TOKEN.findall(page.body)[0]
+            else:
+                code = await _code(replace(browser, cookies={}))
+                page = await person.get(f"/_sekisho/device?user_code={code['user_code']}")
+                await person.post("/_sekisho/device", {"user_code": code["user_code"], "approve": "yes"})
+                token = json.loads((await _poll(replace(browser, cookies={}), code)).body)["access_token"]
+            assert f"It keeps the groups that you are in today, until it ends: {', '.join(groups)}" in page.body
+            mine = (await _identified(given, token)).principal
+            assert mine.groups == groups
+            session = replace(mine, issuer="session")
+            book, call = rulebook_from(given.policies, "gateway"), Call("chat", "o3", stream=True, inspected=True)
+            allowed[name] = [isinstance(book.decide(who, call, "openai"), Allow) for who in (session, mine)]
+
+    assert allowed == {"ann": [True, True], "bob": [False, False], "eve": [False, False]}
+
+
+async def test_a_form_that_is_sent_twice_makes_one_token_and_one_that_is_ended_twice_stays_ended(
+    tmp_path: Path,
+) -> None:
+    async with fronts(settings(tmp_path)) as ann:
+        page = await ann.sign_in("ann@example.com").get("/me")
+        (once,) = re.findall(r'name="once" value="([^"]+)"', page.body)
+        form = {"name": "ノートPC", "days": "1", "once": once}
+        first = await ann.post("/me/tokens", form)
+        second = await ann.post("/me/tokens", form)
+        other = await replace(ann, cookies={}).sign_in("bob@example.com").post("/me/tokens", form)
+        (kept,) = _tokens(ann, "ann@example.com")
+        ended = [await ann.post("/me/tokens/end", {"number": kept.number}) for _ in range(2)]
+
+    assert (first.status, second.status, other.status) == (200, 409, 200)
+    assert TOKEN.findall(second.body) == []
+    assert "was made already" in second.body
+    assert [answer.status for answer in ended] == [303, 303]
     assert (tmp_path / "keys" / "revoked.json").read_text().count(kept.number) == 1
 
 
@@ -200,7 +259,7 @@ async def test_a_terminal_is_told_why_it_gets_nothing(
             code["device_code"] = "x"
         else:
             later = time.time() + 601
-            monkeypatch.setattr("fronts.book.time.time", lambda: later)
+            monkeypatch.setattr("storage.book.time.time", lambda: later)
         answer = await _poll(terminal, code)
 
     assert (answer.status, json.loads(answer.body)) == (400, {"error": error})
@@ -209,7 +268,7 @@ async def test_a_terminal_is_told_why_it_gets_nothing(
 async def test_of_more_terminals_than_may_wait_the_oldest_goes_and_nobody_is_kept_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fronts.book._WAITING", 2)
+    monkeypatch.setattr("storage.book._WAITING", 2)
     async with fronts(settings(tmp_path)) as terminal:
         codes = [await _code(terminal) for _ in range(4)]
         found = [json.loads((await _poll(terminal, code)).body)["error"] for code in codes]

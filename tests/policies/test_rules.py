@@ -133,3 +133,49 @@ def test_a_connection_is_admitted_where_some_model_may_be_called() -> None:
     assert isinstance(book.admits(ann, "moderation", "openai"), Deny)
     book = rulebook_from(Policies.model_validate({"rules": [EVERYONE, closed]}), "gateway")
     assert isinstance(book.admits(ann, "responses", "openai"), Deny)
+
+
+RESEARCH: dict[str, object] = {"name": "research", "groups": ["research", "labs"], "models": ["o3"]}
+NO_GUESTS: dict[str, object] = {"name": "no-guests", "groups": ["guests"], "action": "deny"}
+
+
+@pytest.mark.parametrize(
+    ("rules", "groups", "model", "code"),
+    [
+        ([RESEARCH], ("research",), "o3", None),
+        ([RESEARCH], ("staff", "labs"), "o3", None),
+        ([RESEARCH], ("staff",), "o3", "group_not_allowed"),
+        ([RESEARCH], (), "o3", "group_not_allowed"),
+        ([RESEARCH], ("Research",), "o3", "group_not_allowed"),  # as the issuer writes it
+        ([RESEARCH], ("research",), "gpt-4o", "model_not_allowed"),
+        ([RESEARCH, EVERYONE], (), "gpt-4o", None),
+        ([RESEARCH, EVERYONE], (), "o3", "model_not_allowed"),
+        ([EVERYONE, NO_GUESTS], ("guests",), "gpt-4o", "rule_denied"),
+        ([EVERYONE, NO_GUESTS], ("staff",), "gpt-4o", None),
+        ([{**RESEARCH, "groups": []}], ("research",), "o3", "group_not_allowed"),
+        ([{**RESEARCH, "domains": ["other.example"]}], ("research",), "o3", "domain_not_allowed"),
+    ],
+)
+def test_a_rule_for_groups_is_for_who_is_in_one_of_them(
+    rules: list[dict[str, object]], groups: tuple[str, ...], model: str, code: str | None
+) -> None:
+    book = rulebook_from(Policies.model_validate({"rules": rules}), "gateway")
+    who = Principal("ann", None, "example.com", "own", groups)
+    answers = [
+        book.decide(who, Call("chat", model, stream=False, inspected=True), "openai"),
+        book.decide(who, Call("chat", "gpt-4o", stream=False, inspected=True, other_models=(model,)), "openai"),
+    ]
+
+    assert getattr(answers[0], "code", None) == code
+    if isinstance(answers[0], Deny):  # nor as the fallback of a call that may be
+        assert isinstance(answers[1], Deny)
+
+
+def test_a_connection_is_admitted_by_groups_as_a_call_is() -> None:
+    book = rulebook_from(Policies.model_validate({"rules": [RESEARCH]}), "gateway")
+    admitted = [
+        isinstance(book.admits(Principal("ann", None, "example.com", "own", groups), "responses", "openai"), Allow)
+        for groups in (("labs",), ())
+    ]
+
+    assert admitted == [True, False]
