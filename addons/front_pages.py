@@ -264,7 +264,7 @@ class FrontPages:
             body = _TEXT.format(en=said.message, ja=_JA.get(code, "このリクエストは受け付けられませんでした。"))
             flow.response = http.Response.make(said.status, body.encode(), _PAGE_HEADERS)
         else:
-            flow.response = refusal(Deny(code), "openai", "")
+            flow.response = refusal(Deny(code), "openai", "", to_page=True)
 
     # -- answers of our own ------------------------------------------------------------------------------------------
 

@@ -401,7 +401,10 @@ class AccessGate:
         seen.spent = time.perf_counter() - seen.began
         dialect = seen.head_in.destination.dialect if seen.head_in else "openai"
         to_proxy = seen.head_in is not None and seen.head_in.proxied == "plain"
-        flow.response = refusal(denied, dialect, seen.id.hex(), to_proxy=to_proxy, grpc=bool(flow.request.stream))
+        to_page = seen.head_in is not None and seen.head_in.front is not None
+        flow.response = refusal(
+            denied, dialect, seen.id.hex(), to_proxy=to_proxy, grpc=bool(flow.request.stream), to_page=to_page
+        )
 
     def shows_another_key(self, flow: http.HTTPFlow, seen: OpenExchange) -> bool:
         """See Door.again."""

@@ -35,12 +35,16 @@ _AMAZON_TYPES: Final = {
 }
 
 
-def refusal_body(dialect: Dialect, code: str, request_id: str) -> tuple[int, dict[str, str], bytes]:
+def refusal_body(
+    dialect: Dialect, code: str, request_id: str, *, message: str | None = None
+) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of a refusal. `code` is one of exchange.decision.CODES; any other is a fault of ours
-    and is answered as `checkpoint_error`, for a refusal has to go out whatever happens."""
+    and is answered as `checkpoint_error`, for a refusal has to go out whatever happens. `message` stands in place of
+    the code's own sentence."""
     if code not in CODES:
         code = "checkpoint_error"
     meaning = CODES[code]
+    message = message or meaning.message
     headers = {
         "content-type": "application/json",
         "cache-control": "no-store",
@@ -51,7 +55,7 @@ def refusal_body(dialect: Dialect, code: str, request_id: str) -> tuple[int, dic
         headers["retry-after"] = str(meaning.retry_after)
     if meaning.status == 401:
         headers["www-authenticate"] = "Bearer"
-    error: dict[str, Json] = {"message": meaning.message, "type": meaning.type, "param": None, "code": code}
+    error: dict[str, Json] = {"message": message, "type": meaning.type, "param": None, "code": code}
     body: dict[str, Json] = {"error": error}
     if dialect == "anthropic":
         error["type"] = _anthropic_type(meaning)
@@ -61,11 +65,11 @@ def refusal_body(dialect: Dialect, code: str, request_id: str) -> tuple[int, dic
         error["status"] = _GOOGLE_STATUS.get(meaning.status, "FAILED_PRECONDITION")
         error["details"] = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": code.upper()}]
     elif dialect == "bedrock":
-        body["message"] = meaning.message
+        body["message"] = message
         headers["x-amzn-errortype"] = _AMAZON_TYPES.get(meaning.status, "ValidationException")
         headers["x-amzn-requestid"] = request_id
     elif dialect == "cohere":
-        body["message"] = meaning.message
+        body["message"] = message
     return meaning.status, headers, msgspec.json.encode(body)
 
 

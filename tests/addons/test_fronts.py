@@ -321,6 +321,19 @@ async def test_who_walks_in_unknown_is_shown_the_way_to_sign_in_whatever_the_pro
     assert here.ui.received == here.provider.received == []
 
 
+@pytest.mark.parametrize("target", [API, "/api/config"])
+async def test_whoever_left_a_page_open_is_told_in_it_what_to_do_when_their_session_is_over(
+    tmp_path: Path, target: str
+) -> None:
+    async with place(tmp_path) as here:
+        answer = await here.ask_as(_cookie("EXPIRED", tmp_path), "POST", target, CHAT, SAME)
+
+    said = json.loads(answer.body)["error"]["message"]
+    assert answer.status == 401
+    assert said.startswith("Your session is over. Reload this page")
+    assert "再読み込み" in said
+
+
 async def test_the_models_of_a_front_are_those_that_the_rules_let_this_person_use(tmp_path: Path) -> None:
     async with place(tmp_path) as here:
         answer = await here.ask_as(session(tmp_path), "GET", "/api/openai/v1/models", fields=SAME)
