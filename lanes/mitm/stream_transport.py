@@ -96,9 +96,9 @@ class StreamTransport(asyncio.Transport):
             while (sent := self._unsent) and not self._is_lost:
                 await self._stream.drain()
                 self._unsent -= sent
-            if self._is_paused and not self._is_lost:
-                self._is_paused = False
-                self._protocol.resume_writing()
+                if self._is_paused and not self._unsent and not self._is_lost:
+                    self._is_paused = False
+                    self._protocol.resume_writing()  # which may write again, and so more is to be drained
         except OSError as problem:
             self._lose(problem)
         finally:

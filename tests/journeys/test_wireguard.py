@@ -52,6 +52,10 @@ def test_the_record_of_one_and_the_same_call_is_equal_whichever_way_it_came(seen
     assert_equal_but_for_the_way(ways[mode], ways["reverse"])
 
 
+def test_a_large_reply_comes_through_whole(seen: dict[str, Any]) -> None:
+    assert seen["large"] > 2 << 20
+
+
 def test_nobody_else_gets_in_by_it(seen: dict[str, Any]) -> None:
     assert seen["got"]["another's port"] == {"failed": "no answer to the handshake"}
     assert "unrecognized" in seen["got"]["not admitted"]["failed"].lower()  # a known key, of a domain that is not

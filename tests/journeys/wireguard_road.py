@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from identities.wireguard_key import public_key
 from tests.journeys.forwarding import HOST, ForwardInstance, basic
 from tests.journeys.instance import GATEWAY, ROOT
-from tests.journeys.provider import Provider, completion, streamed
+from tests.journeys.provider import Answer, Provider, completion, streamed
 from tests.journeys.transparent_road import CALLED, ELSEWHERE, HOSTS, lines
 from tests.ports import free_port
 
@@ -135,6 +135,8 @@ def main(folder: Path) -> dict[str, Any]:
                     "raw": ask(ann, "ann@example.com", sys.executable, "-c", RAW),
                 }
                 seen = {"records": instance.recorded(2), "provider": len(provider.received)}
+                provider.answer = Answer(chunks=[b"x" * (64 << 10)] * 32, sized=True)
+                seen["large"] = len(call(ann, CALLED, HOST, ours).get("got", ""))
                 provider.answer = streamed(["天気", "は", "晴れ"])
                 ways = every_way(instance, lambda *command: ask(ann, "ann@example.com", *command))
                 return {

@@ -172,3 +172,31 @@ def test_a_mode_without_a_key_of_32_bytes_is_refused() -> None:
     for given in ("", "abc", "AAAA"):
         with pytest.raises(ValueError, match="32 bytes in base64"):
             TunnelledMode.parse(f"tunnelled:{given}@127.0.0.1:51820")
+
+
+class Eager(Protocol):
+    """Writes again as soon as it may, as TLS does with what it holds back."""
+
+    def __init__(self, pieces: int) -> None:
+        super().__init__()
+        self.transport: StreamTransport
+        self.left = pieces
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.left:
+            self.left -= 1
+            self.transport.write(b"y" * 100_000)
+
+
+async def test_what_is_written_when_it_may_go_on_is_drained_as_well() -> None:
+    protocol, stream = Eager(20), Stream()
+    transport = protocol.transport = begun(stream, protocol)
+    transport.write(b"x" * 100_000)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert protocol.left == 0, "it stayed paused with nobody draining"
+    assert len(stream.written) == 21 * 100_000
+    assert protocol.told[-1] == "resume"
+    transport.close()
+    assert await protocol.lost is None
