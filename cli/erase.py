@@ -11,6 +11,7 @@ from cli.people import Issuer, Person, Subject, Why, line, named, who
 
 if TYPE_CHECKING:
     from settings.schema import Settings
+    from storage.book import Held
     from storage.sqlite.people import Identity
 
 
@@ -26,7 +27,8 @@ def erase(
     """Erase a person's content from the record, for good: requests, replies, search index, journals.
 
     Lists every identity it finds first. The rows stay (who, when, what was decided, sizes) with a tombstone that says
-    who asked, when and why, and the chain still verifies. What a hold keeps stays.
+    who asked, when and why, and the chain still verifies. What a hold keeps stays. At the chat fronts their sessions,
+    and the tokens that they made there, end and are forgotten.
     """
     import msgspec
 
@@ -40,11 +42,14 @@ def erase(
     if not reason.strip():
         raise WrongUse('Say why: --reason "…". It stays on record.')
     settings = settings_at(config)
-    found = _found(settings, arguments)
+    found, at_fronts = _found(settings, arguments)
     if not as_json:
         err().print(f"Found {len(found)} {'identity' if len(found) == 1 else 'identities'} of {who(arguments)}:")
         for each in found:
             err().print(f"  {line(each)}")
+        if at_fronts:
+            sessions, tokens = _count(len(at_fronts.sessions), "session"), _count(len(at_fronts.tokens), "token")
+            err().print(f"At the chat fronts: {sessions} and {tokens}. What is still open of it ends.")
     if not yes:
         _ask(sum(each.exchanges for each in found))
     if (order := proposed(settings, "erase", arguments, reason)) is not None:
@@ -58,11 +63,16 @@ def erase(
     err().print("Copies made by hand are not reached: exports, `sekisho db backup`, backups of the disk.")
 
 
-def _found(settings: "Settings", arguments: dict[str, Any]) -> "list[Identity]":
-    """Who that is, on record by now. What only a journal knows is recorded first, where nobody else does it."""
+def _found(settings: "Settings", arguments: dict[str, Any]) -> "tuple[list[Identity], Held]":
+    """Who that is, on record by now, and what the fronts know of them. What only a journal knows is recorded first,
+    where nobody else does it."""
+    import sqlite3
+    import time
+
     from cli.ordering import recorded_first
+    from storage.book import BookReader, Held, book_path
     from storage.sqlite.driver import audit_path, open_current
-    from storage.sqlite.people import identities_of
+    from storage.sqlite.people import addresses_of, identities_of
 
     recorded_first(settings)
     database = open_current(audit_path(settings.data_dir))
@@ -70,9 +80,15 @@ def _found(settings: "Settings", arguments: dict[str, Any]) -> "list[Identity]":
         found = identities_of(database.conn, who(arguments))
     finally:
         database.close()
-    if not found:
+    at_fronts, book = Held(), book_path(settings.data_dir)
+    if book.exists():
+        try:
+            at_fronts = BookReader(settings.data_dir).held(addresses_of(who(arguments), found), time.time())
+        except sqlite3.Error as cannot:
+            raise Failed(f"{book} cannot be read: {cannot}. If it is damaged, move it away.") from cannot
+    if not found and not at_fronts:
         raise Failed(f"Nobody called {who(arguments)} is on record, or their content was erased already.")
-    return found
+    return found, at_fronts
 
 
 def _ask(exchanges: int) -> None:
@@ -88,8 +104,17 @@ def _said(outcome: dict[str, Any]) -> str:
         f"Erased the content of {outcome['exchanges']} exchanges: {pieces}, {outcome['index_entries']} index entries.",
         "Searched for it afterwards: nothing is found.",
     ]
+    if (at_fronts := outcome.get("fronts")) is not None:
+        sessions, tokens = _count(at_fronts["sessions"], "session"), _count(at_fronts["tokens"], "token")
+        lines.append(
+            f"At the chat fronts: {sessions} and {tokens} of theirs ended and forgotten; looked for afterwards."
+        )
     if outcome["held"]:
         lines.append(f"{outcome['held']} exchanges are held and stay as they are: `sekisho hold list`.")
     if outcome["running"]:
         lines.append(f"{outcome['running']} exchanges still run. They are recorded without content when they end.")
     return "\n".join(lines)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -42,6 +42,8 @@ JAPANESE: Final = {
     "Nothing on record comes before this in its conversation.": "この会話で、これより前の記録はありません。",
     "Replay": "再生", "Stop": "停止", "Speed": "速度", "It ended here:": "ここで終わりました:",
     "Replay needs JavaScript. Without it:": "再生には JavaScript が必要です。代わりに:",
+    "At the chat fronts, where what is still open of it ends:": "チャット画面側（有効なものは終了します）:",
+    "sessions": "セッション", "tokens of their own": "本人のトークン",
     "under the signed head of": "署名済みの先頭:", "no signed head stands over it yet": "まだ署名済みの先頭に含まれていません",
     "Saved searches": "保存した検索", "Keep this search": "この検索を保存", "Name of this search": "検索の名前", "Remove": "削除",
     "Searches that you keep stay in this browser, for you alone.": "保存した検索は、このブラウザーのあなた専用の一覧に残ります。",

@@ -3,6 +3,7 @@
 import contextlib
 import re
 import sqlite3
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -15,11 +16,12 @@ from console.exchange import NotFound
 from console.house import House, session_of
 from console.looking import actor_of
 from console.roles import Page
+from storage.book import BookReader, Held, book_path
 from storage.commands import NEED_TWO, Command, Commands, NotOpen, NotYours, commands_path, is_same_person
 from storage.journal.files import is_held
 from storage.removal.holds import Hold
 from storage.sqlite.lock import lock_path
-from storage.sqlite.people import Identity, Who
+from storage.sqlite.people import Identity, Who, addresses_of
 
 KINDS: Final = ("erase", "hold", "release")
 TABLE: Final = "/orders/table"
@@ -125,6 +127,7 @@ class Orders:
             about=_about_text(arguments, hold),
             thread=arguments.get("thread_id"),
             identities=[(each, _only(kind, each)) for each in identities],
+            at_fronts=self._at_fronts(arguments, identities) if kind == "erase" else None,
             hold=hold,
             reason=given.get("reason", "")[:_REASON] or session_of(request).reason or "",
             needs_two=self._two and kind in NEED_TWO,
@@ -148,9 +151,16 @@ class Orders:
                     raise NotFound("There is no such conversation.")
                 return [], None
             found = store.identities(Who(**arguments))
-        if not found:
+        if not found and not (kind == "erase" and self._at_fronts(arguments, found)):
             raise NotFound("Nobody of that name is on record, or their content was erased already.")
         return found, None
+
+    def _at_fronts(self, arguments: dict[str, Any], identities: list[Identity]) -> Held:
+        """What the chat fronts know of this person: it goes with an erasure."""
+        data_dir = self._house.settings.data_dir
+        if not book_path(data_dir).exists():
+            return Held()
+        return BookReader(data_dir).held(addresses_of(Who(**arguments), identities), time.time())
 
     def _listed(self, request: Request) -> dict[str, Any]:
         found: list[Command] = []

@@ -116,12 +116,16 @@ _ORDERS: Final = {
     "Nothing was erased: {} forbids it ({}). `sekisho hold remove {}`.": "消去していません。保全されています（{0}: {1}）。`sekisho hold remove {2}` で解除できます。",
     "{} phrases are still found after the erasure. Run `sekisho db check`.": "消去の後もまだ {0} 件の語句が見つかります。`sekisho db check` を実行してください。",
     "All is erased from the record, but not from {}. Then ask for it again.": "記録からは消去しましたが、次のものが残っています: {0}。取り除いてから、もう一度指示してください。",
+    "Nothing was erased from {}. Then ask for it again.": "{0} からは何も消去していません。その後もう一度指示してください。",
+    "{}, whose process does not answer: restart Sekisho": "{0}（プロセスが応答しません。Sekisho を再起動してください）",
+    "{}, where something of theirs is still found": "{0}（まだその人のものが見つかります）",
+    "{}, which cannot be used ({}): move it away if it is damaged": "{0}（使えません: {1}。壊れている場合は別の場所へ移してください）",
     "There is no thread {}. Copy its id from `sekisho show` of an exchange.": "会話 {0} はありません。会話のページのアドレスから写してください。",
     "There is no hold {}. `sekisho hold list` shows them.": "保全 {0} はありません。",
     "The record could not be changed: {}. Ask for it again once that is mended.": "記録を変更できませんでした: {0}。直してから、もう一度指示してください。",
     "It failed by a fault of Sekisho's own; the recorder's log says which.": "Sekisho の障害で失敗しました。詳しくは記録係のログにあります。",
     "Declined by {}.": "{0} が却下しました。",
-    "begin": "開始", "done": "完了", "connections": "接続", "old index entries": "古い索引", "names in sums": "集計の名前", "search index": "検索索引",
+    "begin": "開始", "done": "完了", "connections": "接続", "sessions and tokens": "セッションとトークン", "old index entries": "古い索引", "names in sums": "集計の名前", "search index": "検索索引",
     "free pages": "空きページ", "searched for": "検索による確認", "raw replies": "生レスポンス", "exchanges ({})": "件（{0}）", "counting ({})": "集計（{0}）",
 }  # fmt: skip
 

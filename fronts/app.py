@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 from fronts.chat import Chat
 from fronts.desk import SIGNED_OUT, Desk
 from fronts.device import Devices
+from fronts.erasing import Erasing
 from fronts.guard import Guard
 from fronts.house import House, language_of, templates
 from fronts.me import Me
@@ -53,6 +54,7 @@ def fronts_app(settings: Settings, sign_in: SignIn, ready: Callable[[], None]) -
     desk, said = Desk(house, sign_in), _Said(house)
     tokens = Tokens(settings, house.book)
     mine = Mine(settings)
+    erasing = Erasing(settings.data_dir, house.book)
     me, devices, chat = Me(house, tokens, mine), Devices(house, tokens), Chat(house, mine)
 
     @asynccontextmanager
@@ -60,8 +62,10 @@ def fronts_app(settings: Settings, sign_in: SignIn, ready: Callable[[], None]) -
         await sign_in.start()
         await sessions.start()
         await revoked.start()
+        await erasing.start()
         ready()
         yield
+        await erasing.stop()
         await revoked.stop()
         await sessions.stop()
         await sign_in.stop()

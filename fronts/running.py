@@ -11,6 +11,8 @@ from fronts.app import fronts_app
 from settings.fronts import SOCKET
 from settings.schema import Settings
 from signin.relying_party import sign_in_from
+from storage.book import book_lock
+from storage.journal.files import hold_lock
 
 
 class CannotServe(Exception):  # noqa: N818 - said to a person
@@ -24,6 +26,19 @@ def run(settings: Settings, ready: Callable[[], None]) -> None:
         CannotServe: the socket, or what the settings name, cannot be had.
         UnusableKey: a key of our own is damaged.
     """
+    try:
+        lock = hold_lock(book_lock(settings.data_dir))
+    except BlockingIOError:
+        raise CannotServe(f"Another process serves the fronts of {settings.data_dir} already. Stop it.") from None
+    except OSError as cannot:
+        raise CannotServe(f"{book_lock(settings.data_dir)} cannot be written: {cannot.strerror}.") from cannot
+    try:
+        _run(settings, ready)
+    finally:
+        os.close(lock)
+
+
+def _run(settings: Settings, ready: Callable[[], None]) -> None:
     try:
         listening = _listen(settings.data_dir / SOCKET)
     except OSError as cannot:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from recording.people import StillThere, forgotten, known
 from storage.commands import NEED_TWO, Command, Commands, commands_path, is_same_person
 from storage.problem import StoreProblem
 from storage.removal.due import Keeping
@@ -16,7 +17,7 @@ from storage.removal.holds import Holds, add_hold, remove_hold
 from storage.removal.retention import Let
 from storage.removal.sweeping import Step
 from storage.sqlite.driver import audit_path
-from storage.sqlite.people import Who, identities_of
+from storage.sqlite.people import Who, addresses_of, identities_of
 from storage.sqlite.transaction import transaction
 from storage.sqlite.writing import AuditWriter
 
@@ -150,18 +151,26 @@ class Orders:
         connection = self._writer().connection
         self._caught_up()
         found = identities_of(connection, who)
-        earlier = [(issuer, subject) for issuer, subject in (command.plan or {}).get("pairs", ())]
+        plan = command.plan or {}
+        earlier = [(issuer, subject) for issuer, subject in plan.get("pairs", ())]
         pairs = sorted({*earlier, *((one.issuer, one.subject) for one in found)})
-        if not pairs:
+        addresses = sorted({*plan.get("addresses", ()), *addresses_of(who, found)})
+        if not pairs and not self._known_at_fronts(command, addresses):
             raise CannotBe(f"Nobody called {who} is on record, or their content was erased already.")
         holds = Holds(connection)
         if (hold := next((h for pair in pairs if (h := holds.on_person(*pair))), None)) is not None:
             raise CannotBe(f"Nothing was erased: {hold} forbids it ({hold.reason}). `sekisho hold remove {hold.id}`.")
-        commands.begun(command.order.uid, {"pairs": pairs})
+        commands.begun(command.order.uid, {"pairs": pairs, "addresses": addresses})
         erasure = Erasure(command.order, pairs)
         self._follow(commands, command, self._writer().eraser().erase(erasure), told)
         self._forgotten()
+        told(("sessions and tokens", 0, 0))
         left = self._cleared() + self._copies()
+        at_fronts = None
+        try:
+            at_fronts = forgotten(self._data_dir, addresses, command.order, self._meanwhile)
+        except StillThere as why:
+            left.append(str(why))
         if not self._emptied():
             left.append("the write-ahead log of audit.db, which somebody reads: end long-running readers")
         counts = erasure.counts
@@ -169,7 +178,18 @@ class Orders:
             raise CannotBe(f"{counts.still_found} phrases are still found after the erasure. Run `sekisho db check`.")
         if left:
             raise CannotBe(f"All is erased from the record, but not from {'; '.join(left)}. Then ask for it again.")
-        return {"identities": [asdict(one) for one in found], **asdict(counts), "running": self._running(pairs)}
+        return {
+            "identities": [asdict(one) for one in found],
+            **asdict(counts),
+            "running": self._running(pairs),
+            "fronts": at_fronts,
+        }
+
+    def _known_at_fronts(self, command: Command, addresses: Collection[str]) -> bool:
+        try:
+            return bool(known(self._data_dir, addresses, command.order))
+        except StillThere as why:
+            raise CannotBe(f"Nothing was erased from {why}. Then ask for it again.") from why
 
     def _hold(self, command: Command) -> dict[str, Any]:
         thread = command.arguments.get("thread_id")

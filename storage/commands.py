@@ -168,6 +168,11 @@ class Commands:
         while row := self._one("where state in ('waiting', 'running') order by id limit 1"):
             yield _command(row)
 
+    def under_way(self, kind: str) -> list[Command]:
+        """Those of this kind that are being carried out."""
+        asked = f"select {_COLUMNS} from command where kind = ? and state = 'running' order by id"  # noqa: S608 - SQL of our own
+        return [_command(row) for row in self._connection.execute(asked, (kind,))]
+
     def get(self, uid: str) -> Command:
         """This command.
 

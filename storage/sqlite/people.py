@@ -1,6 +1,7 @@
 """Whose exchanges? One person may be known by several identities; a command on a person lists them all first."""
 
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from exchange.record import iso
@@ -41,6 +42,14 @@ def pairs_of(connection: sqlite3.Connection, who: Who) -> list[tuple[str, str]]:
 def identities_of(connection: sqlite3.Connection, who: Who) -> list[Identity]:
     """All of them of which anything is on record, with how much."""
     return [found for pair in pairs_of(connection, who) if (found := identity(connection, *pair)) is not None]
+
+
+def addresses_of(who: Who, identities: Iterable[Identity]) -> frozenset[str]:
+    """Under which addresses this person is known: as they were named, and as these identities say."""
+    named = [who.person] if who.person is not None else []
+    for one in identities:
+        named += [*one.emails, one.subject]
+    return frozenset(each.lower() for each in named if "@" in each)
 
 
 def identity(connection: sqlite3.Connection, issuer: str, subject: str) -> Identity | None:

@@ -1,11 +1,15 @@
 """erase and hold: a person's content goes, for good; what is held stays."""
 
 import json
+import time
 from dataclasses import replace
 
 import pytest
 
 from exchange.principal import Principal
+from exchange.scope import Scope
+from identities.revoked import revocations
+from storage.book import Book
 from storage.commands import Commands
 from storage.query.terms import Query
 from storage.sqlite.reading import AuditReader
@@ -171,3 +175,41 @@ def test_a_record_of_an_older_schema_is_brought_up_to_date_first(desk: Desk) -> 
 
     assert done.exit_code == 0, done.stderr
     assert [path.name for path in desk.data_dir.glob("audit.db.schema-*")] == []
+
+
+def signed_in(desk: Desk, email: str) -> Book:
+    """As the fronts write it down."""
+    book = Book(desk.data_dir)
+    ends = int(time.time()) + 3600
+    book.begin_session(f"s-{email}", email, "https://chat.example.com", ends, "Firefox")
+    book.begin_token(f"t-{email}", email, "ノートPC", ends, Scope())
+    return book
+
+
+def test_what_the_chat_fronts_know_of_them_is_said_ended_and_gone(desk: Desk) -> None:
+    prepared(desk)
+    for email in ("ann@example.com", "bob@example.com"):
+        book = signed_in(desk, email)
+    done = desk.sekisho(*ERASE, "--yes")
+
+    assert done.exit_code == 0, done.stderr
+    assert "At the chat fronts: 1 session and 1 token. What is still open of it ends." in done.stderr
+    assert (
+        "At the chat fronts: 1 session and 1 token of theirs ended and forgotten; looked for afterwards." in done.stdout
+    )
+    assert {one.value for one in revocations(desk.data_dir)} == {"s-ann@example.com", "t-ann@example.com"}
+    assert (book.tokens_of("ann@example.com"), len(book.tokens_of("bob@example.com"))) == ([], 1)
+    assert "ノートPC".encode() in b"".join(path.read_bytes() for path in desk.data_dir.glob("fronts.db*"))
+
+
+def test_who_only_ever_signed_in_is_erased_though_nothing_of_them_is_on_record(desk: Desk) -> None:
+    prepared(desk)
+    book = signed_in(desk, "carol@example.com")
+    done = desk.sekisho("erase", "--person", "Carol@Example.com", "--reason", "ticket 13", "--yes")
+
+    assert done.exit_code == 0, done.stderr
+    assert "Found 0 identities" in done.stderr
+    assert book.tokens_of("carol@example.com") == []
+    assert desk.sekisho("verify").exit_code == 0
+    again = desk.sekisho("erase", "--person", "carol@example.com", "--reason", "x", "--yes")
+    assert (again.exit_code, "Nobody called carol@example.com" in again.stderr) == (1, True)

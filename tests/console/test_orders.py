@@ -10,8 +10,11 @@ from urllib.parse import urlencode
 import pytest
 
 from exchange.record import Record, identifier
+from exchange.scope import Scope
+from identities.revoked import revocations
 from recording.recorder import Recorder
 from settings.schema import Settings
+from storage.book import Book
 from storage.commands import Commands, commands_path
 from tests.cli.records import ANN, chat, refused
 from tests.console.conftest import Answer, Room, opened
@@ -228,3 +231,26 @@ def test_buttons_stand_where_somebody_decides(held_room: Room) -> None:
         page = held_room.get(path).text
         for wanted in (f"kind=hold&amp;thread={identifier(THREAD)}", "kind=erase&amp;person=ann%40example.com"):
             assert wanted in page, path
+
+
+def test_an_erasure_says_what_the_chat_fronts_know_of_them_and_takes_it_out(room: Room) -> None:
+    room.store(chat("秘密鑰匙", "はい"))
+    book, ends = Book(room.data_dir), int(time.time()) + 3600
+    for email in ("ann@example.com", "carol@example.com"):
+        book.begin_session(f"s-{email}", email, "https://chat.example.com", ends, "Firefox")
+        book.begin_token(f"t-{email}", email, "laptop", ends, Scope())
+    form = room.get("/orders/new?kind=erase&person=ann@example.com")
+    assert "At the chat fronts" in form.text
+    only_there = room.get("/orders/new?kind=erase&person=carol@example.com")
+    assert only_there.status == 200
+    assert room.get("/orders/new?kind=hold&person=carol@example.com").status == 404
+    ask(room, **ERASE)
+    ask(room, **{**ERASE, "person": "carol@example.com"})
+    carry_out(room)
+
+    assert [state for _, state, *_ in states(room)] == ["done", "done"]
+    assert book.tokens_of("ann@example.com") == book.tokens_of("carol@example.com") == []
+    assert {one.value for one in revocations(room.data_dir)} == {
+        f"{what}-{who}@example.com" for what in "st" for who in ("ann", "carol")
+    }
+    assert room.get("/orders").text.count("tokens of their own") == 2

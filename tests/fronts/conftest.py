@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx2
 import pytest
 
 from exchange.principal import Principal
@@ -159,3 +160,13 @@ def no_errors(page: "Page") -> Iterator[None]:
     page.on("pageerror", lambda error: said.append(str(error)))
     yield
     assert said == []
+
+
+def call(town: Town, token: str, model: str) -> tuple[int, str | None]:
+    """What a program is answered that calls with this token: status, and code."""
+    answer = httpx2.post(
+        f"{town.instance.url}/v1/chat/completions",
+        json={"model": model, "messages": []},
+        headers={"authorization": f"Bearer {token}"},
+    )
+    return answer.status_code, answer.json().get("error", {}).get("code")

@@ -7,13 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx2
 import pytest
 from typer.testing import CliRunner
 
 from cli.app import app
 from tests.console.test_accessible import AXE
-from tests.fronts.conftest import DESKTOP, PHONE, Town, no_errors, sign_in, signed_in
+from tests.fronts.conftest import DESKTOP, PHONE, Town, call, no_errors, sign_in, signed_in
 from tests.journeys.instance import PROVIDER_KEY, ROOT
 from tests.journeys.provider import Answer, completion, streamed
 
@@ -112,24 +111,15 @@ def test_a_token_that_a_person_makes_passes_for_what_it_is_for_until_they_end_it
         page.locator("input[name=models]").fill("gpt-4o-mini")
         page.locator("section button:not(.quiet)").click()
         token = page.locator("#token").inner_text()
-        statuses = [_call(town, token, model) for model in ("gpt-4o-mini", "gpt-4o")]
+        statuses = [call(town, token, model) for model in ("gpt-4o-mini", "gpt-4o")]
         row = page.get_by_role("row", name="gpt-4o-mini")
         row.get_by_role("button").click()
         row.get_by_text("revoked").wait_for()
-    town.instance.wait_until(lambda: _call(town, token, "gpt-4o-mini") == (401, "invalid_token"), 4)
+    town.instance.wait_until(lambda: call(town, token, "gpt-4o-mini") == (401, "invalid_token"), 4)
 
     assert statuses == [(200, None), (403, "model_not_allowed")]
     record = town.record_of(lambda r: r["decision"]["reason"] == "the token is not for this model")
     assert (record["principal"]["email"], record["client"]["mode"]) == ("ann@example.com", "reverse")
-
-
-def _call(town: Town, token: str, model: str) -> tuple[int, str | None]:
-    answer = httpx2.post(
-        f"{town.instance.url}/v1/chat/completions",
-        json={"model": model, "messages": []},
-        headers={"authorization": f"Bearer {token}"},
-    )
-    return answer.status_code, answer.json().get("error", {}).get("code")
 
 
 MARKDOWN = [
@@ -237,7 +227,7 @@ def test_a_terminal_signs_in_by_a_browser_and_its_token_is_in_a_file_for_its_own
     assert token not in said
     assert re.match(r"and approve the code [A-Z]{4}-[A-Z]{4}\. Waiting", said)
     assert f"OPENAI_BASE_URL={town.instance.url}/v1" in said
-    assert _call(town, token, "gpt-4o") == (200, None)
+    assert call(town, token, "gpt-4o") == (200, None)
 
 
 @pytest.mark.parametrize(

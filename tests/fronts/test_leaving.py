@@ -1,10 +1,12 @@
 """Signing out, in a browser: here, at the provider, in every tab; and what is left of it all."""
 
+import json
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tests.fronts.conftest import DESKTOP, PHONE, Town, no_errors, sign_in, signed_in
+from tests.fronts.conftest import DESKTOP, PHONE, Town, call, no_errors, sign_in, signed_in
+from tests.journeys.provider import completion
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -85,3 +87,29 @@ def test_a_page_of_the_same_host_at_another_port_opens_no_websocket_in_a_persons
     page.goto(f"http://talk.localhost:{town.talk.port}/?at={town.talk_url.removeprefix('http://')}")
     page.locator("#state", has_text="closed 1006").wait_for()
     assert len(town.talk.sockets) == before
+
+
+def test_who_is_erased_while_all_runs_is_in_no_file_of_the_fronts_and_their_token_is_worth_nothing(
+    town: Town, page_of: "Callable[..., Page]"
+) -> None:
+    town.provider.answer = completion("はい")
+    page = page_of(PHONE, "ja")
+    signed_in(page, town, "dora@example.com")
+    page.goto(town.url + "/me")
+    page.locator("input[name=name]").fill("ドラのノートPC")
+    page.locator("section button:not(.quiet)").click()
+    token = page.locator("#token").inner_text()
+    assert call(town, token, "gpt-4o")[0] == 200
+    assert b"dora@example.com" in _of_the_fronts(town)
+    arguments = ("erase", "--person", "dora@example.com", "--reason", "ticket 12", "--yes", "--json")
+    done = town.instance.sekisho(*arguments)
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["fronts"] == {"sessions": 0, "tokens": 1, "devices": 0}
+    for word in ("dora@example.com", "ドラのノートPC"):
+        assert word.encode() not in _of_the_fronts(town)
+    town.instance.wait_until(lambda: call(town, token, "gpt-4o") == (401, "invalid_token"), 4)
+
+
+def _of_the_fronts(town: Town) -> bytes:
+    return b"".join(path.read_bytes() for path in town.instance.data_dir.glob("fronts.db*"))
