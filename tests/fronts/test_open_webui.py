@@ -257,6 +257,20 @@ def test_what_a_person_attaches_reaches_the_model_and_is_on_record(
     assert "議題は新しい関所の建設である。" in str(record["request"])
 
 
+def test_whoever_left_a_page_open_reads_in_it_what_to_do_when_their_session_is_over(
+    street: Street, page_of: "Callable[..., Page]"
+) -> None:
+    page = page_of(DESKTOP, "en")
+    enter(page, street, "ann")
+    page.context.clear_cookies(name="__Host-sekisho")
+    page.locator("#chat-input").click()
+    page.keyboard.insert_text("まだいます")
+    page.locator("#send-message-button").click()
+    page.get_by_text("Reload this page to sign in again").first.wait_for()
+    page.reload()
+    page.wait_for_url(re.compile("/_sekisho/login"))
+
+
 def test_another_person_in_the_same_browser_is_another_person_to_open_webui(
     street: Street, page_of: "Callable[..., Page]"
 ) -> None:
