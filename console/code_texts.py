@@ -36,7 +36,8 @@ JAPANESE: Final = {
     "Use https:// for this host.": "このホストには https:// を使ってください。",
     "Speak TLS after CONNECT.": "CONNECT の後は TLS で通信してください。",
     "This method is not allowed here.": "このメソッドは許可されていません。",
-    "This upgrade is not allowed.": "このプロトコル変更は許可されていません。",
+    "No upgrade but to a WebSocket is allowed: speak HTTP/1.1 (Java's HttpClient: version(HTTP_1_1)).":
+        "WebSocket 以外へのアップグレードはできません。HTTP/1.1 で送ってください（Java の HttpClient では version(HTTP_1_1)）。",
     "This WebSocket is not accepted here; use HTTP.": "この WebSocket は受け付けません。HTTP を使ってください。",
     "The WebSocket handshake is not acceptable (RFC 6455).": "WebSocket のハンドシェイクが不正です（RFC 6455）。",
     "A frame breaks the WebSocket protocol (RFC 6455).": "WebSocket の規約に反するフレームです（RFC 6455）。",
