@@ -40,7 +40,7 @@ _SORTS: Final[dict[str, Callable[["Sum"], float]]] = {
 """Of people: the most first."""
 
 _SHOWN: Final = 12  # of a list
-_PEOPLE: Final = 500
+_PEOPLE: Final = 200
 _EXPLAINED: Final = 1_000  # groups of refusals of which the reason is looked up
 OVERVIEW: Final[tuple[tuple[Dimension, ...], ...]] = (
     ("step",), ("person",), ("model",), ("domain",),

@@ -181,10 +181,11 @@ class AuditReader:
 
     def summaries(self, query: Query, steps: Steps, by: Sequence[Sequence[Dimension]]) -> list[list[Group]]:
         """What the finds come to, grouped in each of these ways. Characters of exact: are not looked at."""
-        places = stretches(self._asked, query, self._zone)
-        if not places:
-            return [[] for _ in by]
-        within = (places[-1][0], places[0][1])
+
+        def within() -> Stretch | None:
+            places = stretches(self._asked, query, self._zone)
+            return (places[-1][0], places[0][1]) if places else None
+
         return summaries(self._asked, query, self._selection(query), within, steps, by, self._zone)
 
     def first_seen(self, issuer: str, subject: str) -> int | None:

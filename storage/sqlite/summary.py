@@ -6,6 +6,7 @@ all groupings.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import add, attrgetter
 from typing import Any, Final, Literal
 
 from storage.query.terms import After, Before, Query
@@ -68,16 +69,19 @@ class Steps:
 
 
 def summaries(
-    asked: Asked, query: Query, selection: Selection, within: Stretch, steps: Steps, by: Sequence[Sequence[Dimension]],
-    zone: int | None,
+    asked: Asked, query: Query, selection: Selection, within: Callable[[], Stretch | None], steps: Steps,
+    by: Sequence[Sequence[Dimension]], zone: int | None,
 ) -> list[list[Group]]:  # fmt: skip
-    """For each grouping its groups. `within`: where the finds lie; `zone`: that of the tally's days, None where it is
-    not to be asked."""
+    """For each grouping its groups. `within`: where the finds lie, asked for where the tally does not know; None: there
+    are none. `zone`: that of the tally's days, None where it is not to be asked."""
     tallied = _tallied(asked, query, steps, zone, {each for grouping in by for each in grouping})
     if tallied is not None:
         return _from_tally(asked, tallied, by)
+    place = within()
+    if place is None:
+        return [[] for _ in by]
     every = list(dict.fromkeys(each for grouping in by for each in grouping))
-    found = _from_exchanges(asked, selection, within, steps, every)
+    found = _from_exchanges(asked, selection, place, steps, every)
     return [_together(found, every, grouping) for grouping in by]
 
 
@@ -112,7 +116,7 @@ def _tallied(
         values.append(day)
     kinds = by_kind(query)
     if kinds is not None:
-        conditions.append(kinds[0])
+        conditions.append(f"t.kind in (select e.id from tally_kind e where {kinds[0]})")  # noqa: S608 - SQL of our own
         values += kinds[1]
     return " and ".join(conditions) or "1", tuple(values)
 
@@ -120,19 +124,25 @@ def _tallied(
 def _from_tally(
     asked: Asked, where: tuple[str, tuple[Any, ...]], by: Sequence[Sequence[Dimension]]
 ) -> list[list[Group]]:
-    source = f"from tally t cross join tally_kind e on e.id = t.kind where {where[0]}"
+    kinds = "t cross join tally_kind e on e.id = t.kind"
+    by_day = f"from tally {kinds} where {where[0]}"
+    # By number first, and only then by what the numbers stand for: names are compared once for a kind, not for each of
+    # its days. `+`: in order of its days, not through the index of kinds.
+    summed = ", ".join(f"sum(t.{name}) as {name}" for name in ("count", "failed", *_SPENT))
+    numbers = f"select +t.kind as kind, {summed}, max(t.last_seq) as last_seq from tally t where {where[0]} group by 1"  # noqa: S608 - SQL of our own
+    by_number = f"from ({numbers}) {kinds}"
     found: list[list[Group]] = []
-    kinds: tuple[list[Dimension], list[Group]] | None = None
+    fine: tuple[list[Dimension], list[Group]] | None = None
     for grouping in by:
         if "step" in grouping:
-            rows = asked(_grouped(grouping, _TALLIED, _SLOW_TALLIED, "max(t.last_seq)", source, "t.day"), *where[1])
+            rows = asked(_grouped(grouping, _TALLIED, _SLOW_TALLIED, "max(t.last_seq)", by_day, "t.day"), *where[1])
             found.append([_group(grouping, row) for row in rows])
             continue
-        if kinds is None:  # once by kind, of which there are few, for all that is not by day
+        if fine is None:  # once for all that is not by day
             every: list[Dimension] = list(dict.fromkeys(each for one in by for each in one if each != "step"))
-            rows = asked(_grouped(every, _TALLIED, (), "max(t.last_seq)", source, "t.day"), *where[1])
-            kinds = every, [_group(every, row) for row in rows]
-        found.append(_together(kinds[1], kinds[0], grouping))
+            rows = asked(_grouped(every, _TALLIED, (), "max(t.last_seq)", by_number, "t.day"), *where[1])
+            fine = every, [_group(every, row) for row in rows]
+        found.append(_together(fine[1], fine[0], grouping))
     return found
 
 
@@ -175,16 +185,16 @@ def _together(found: Iterable[Group], every: Sequence[Dimension], grouping: Sequ
     """The groups of a finer grouping as those of a coarser one."""
     if list(every) == list(grouping):
         return list(found)
-    sums: dict[tuple[Any, ...], list[Any]] = {}
+    key_of = attrgetter(*grouping)
+    sums: dict[Any, list[Any]] = {}
     for each in found:
-        key = tuple(getattr(each, name) for name in grouping)
-        now = [*(getattr(each, name) for name in _MEASURES), *each.slow]
-        before = sums.get(key)
+        now = (*_measured(each), *each.slow)
+        before = sums.get(key := key_of(each))
         if before is None:
             sums[key] = [*now, each.last_seq]
         else:
-            sums[key] = [*(a + b for a, b in zip(before, now, strict=False)), max(before[-1], each.last_seq)]
-    return [_group(grouping, (*key, *values)) for key, values in sums.items()]
+            sums[key] = [*map(add, before, now), max(before[-1], each.last_seq)]
+    return [_group(grouping, (*(key if len(grouping) > 1 else (key,)), *values)) for key, values in sums.items()]
 
 
 _CUT: Final = "('upstream_cut', 'client_gone', 'timed_out', 'proxy_died')"
@@ -196,6 +206,7 @@ _CLASSES: Final = {
 }
 _SPENT: Final = ("input_tokens", "output_tokens", "cost_usd", "unpriced")
 _MEASURES: Final = ("count", *_CLASSES, *_SPENT)
+_measured: Final = attrgetter(*_MEASURES)
 _SLOW: Final = tuple(name for name in SUMS if name.startswith("slow"))
 
 _TALLIED: Final = (

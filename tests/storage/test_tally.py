@@ -203,7 +203,7 @@ def test_what_the_tally_does_not_know_is_not_asked_of_it(full: Path, asked: str)
     try:
         summaries(
             lambda sql, *values: told.append(sql) or reader._asked(sql, *values),  # type: ignore[func-returns-value]
-            parse(asked, NOW), select(parse(asked, NOW)), (1, 120), Steps(DAY, 0), BY, 0,
+            parse(asked, NOW), select(parse(asked, NOW)), lambda: (1, 120), Steps(DAY, 0), BY, 0,
         )  # fmt: skip
     finally:
         reader.close()
