@@ -68,6 +68,7 @@ def test_each_code_of_a_refusal_says_what_was_told_and_what_would_have_let_it_pa
 def test_every_code_is_explained_in_both_languages(code: str) -> None:
     assert explained(code).told == CODES[code].message
     assert explained(code).remedy in keys()
+    assert CODES[code].message in keys(), "its sentence in Japanese belongs into console/code_texts.py"
 
 
 def test_people_are_listed_with_what_they_used_and_who_is_new(room: Room) -> None:
