@@ -94,9 +94,14 @@ async def place(
 
 
 async def test_a_pages_websocket_reaches_the_ui_and_says_the_same_both_ways(tmp_path: Path) -> None:
-    async with place(tmp_path) as here:
+    async with place(tmp_path, kind="open-webui, email_header: X-Sekisho-Email") as here:
         cookie = f"theme=dark; {session(tmp_path)}"
-        fields = {**SAME, "X-Forwarded-For": "1.2.3.4", "X-Forwarded-Email": "boss@example.com"}
+        fields = {
+            **SAME,
+            "X-Forwarded-For": "1.2.3.4",
+            "X-Forwarded-Email": "boss@example.com",
+            "x-sekisho-email": "boss@x",
+        }
         async with here.opened(cookie, fields) as connection:
             told = connection.response
             said: list[Any] = ["こんにちは", b"\x00\xff" * 200_000, "x" * 300_000, ""]
@@ -114,6 +119,7 @@ async def test_a_pages_websocket_reaches_the_ui_and_says_the_same_both_ways(tmp_
     assert asked.headers["Cookie"] == "theme=dark"
     assert asked.headers["Origin"] == ORIGIN
     assert asked.headers["X-Forwarded-Host"] == HOST
+    assert asked.headers.get_all("X-Sekisho-Email") == ["ann@example.com"]
     for name in ("X-Forwarded-For", "X-Forwarded-Email", "Sec-WebSocket-Extensions"):
         assert name not in asked.headers, name
     assert told is not None

@@ -4,9 +4,13 @@ import ssl
 from pathlib import Path
 
 import httpx2
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from exchange.principal import Principal
 from identities.session import begin_session
+from tests.fronts.socket_ui import SocketUi
 from tests.fronts.standin import chat_ui
 from tests.identities.certificates import authority, server_tls
 from tests.journeys.instance import Instance
@@ -57,3 +61,31 @@ def test_a_session_counts_over_https_alone_in_the_cookie_that_no_sibling_can_set
     assert (clear_page.status_code, "https://" in clear_page.text) == (421, True)
     assert len(provider.received) == 1
     assert {received.header("x-forwarded-proto") for received in ui.received} == {"https"}
+
+
+def test_a_websocket_counts_over_https_alone_too(tmp_path: Path) -> None:
+    trusted = ssl.create_default_context(cafile=authority(tmp_path))
+    server_tls(tmp_path, "localhost")
+    with Provider() as provider, SocketUi() as ui:
+        gateway = Instance(
+            tmp_path, provider.url, profile="gateway", more=_MORE + "#FRONTS", tls=tmp_path / "localhost.pem"
+        )
+        plain, host = free_port(), f"localhost:{gateway.port}"
+        front = (
+            f"fronts: [{{host: '{host}', upstream: '{ui.url}', https: listener, kind: open-webui, api_path: null}}]\n"
+        )
+        written = gateway.config.read_text("utf-8").replace("#FRONTS", front)
+        line = next(line for line in written.splitlines() if "address:" in line)
+        gateway.config.write_text(written.replace(line, f"{line}\n  - {{address: '127.0.0.1:{plain}'}}"), "utf-8")
+        with gateway:
+            cookie = f"__Host-sekisho={begin_session(gateway.data_dir, ANN, gateway.url).token}"
+            same = {"Origin": gateway.url, "Cookie": cookie}
+            with connect(f"wss://{host}/ws/a", ssl=trusted, additional_headers=same, proxy=None) as secured:
+                secured.send("x" * 100_000)
+                heard = secured.recv(timeout=20)
+            with pytest.raises(InvalidStatus) as refused:
+                connect(f"ws://{host}/ws/a", address=("127.0.0.1", plain), additional_headers=same, proxy=None)
+
+    assert heard == "x" * 100_000 + " はい"
+    assert refused.value.response.status_code == 421
+    assert [asked.headers["X-Forwarded-Proto"] for asked in ui.sockets] == ["https"]
