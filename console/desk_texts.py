@@ -54,7 +54,7 @@ JAPANESE: Final = {
     "Export as JSON lines": "JSON Lines で書き出す", "Not exported": "書き出せません",
     "Stands still: see the log": "停止中です。ログを確認してください", "It broke off. Play it again.": "途中で切れました。もう一度再生してください。",
     "{n} found": "{n} 件", "more than {n} found": "{n} 件以上", "Your look": "今回の閲覧", "written down first": "表示の前に記録しました",
-    "In {n} turns here is what you looked for": "検索した語はこのページの {n} か所の発言にあります", "Ask for it": "申請する",
+    "What you looked for: in {n} of the turns here": "検索した語はこのページの {n} か所の発言にあります", "Ask for it": "申請する",
     "Who looked at this": "このやりとりを見た人", "Looks of": "閲覧した人:", "Looks at": "対象:", "exchange no.": "やりとり 番号",
     "among the newest {n}": "新しい {n} 件から", "There is no exchange of this number.": "この番号のやりとりはありません。",
     "erased people": "消去済みの利用者",

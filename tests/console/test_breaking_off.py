@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from starlette.requests import Request
@@ -24,6 +25,9 @@ from storage.sqlite.reading import AuditReader
 from tests.cli.records import chat, streamed
 from tests.console.conftest import Room
 from wire.conversation.record import ShownRecord
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 type Fault = Callable[[Path], None]
 
@@ -108,6 +112,24 @@ def test_a_file_breaks_off_in_a_way_that_a_browser_calls_failed_and_one_line_say
     assert said.getMessage().startswith("GET /exchanges/export broke off, and what came of it is not whole: ")
     assert "Ask for it again once that is mended." in said.getMessage()
     assert [line for line in caplog.records if line.exc_info] == []
+
+
+@pytest.mark.timeout(300)
+def test_chromium_calls_such_a_download_failed(
+    room: Room, monkeypatch: pytest.MonkeyPatch, chromium: "Browser"
+) -> None:
+    room.store(*[chat(f"{i}", "b") for i in range(5)])
+    context = chromium.new_context(accept_downloads=True)
+    context.add_cookies([{"name": "sekisho-console", "value": room.cookie, "url": room.url("/")}])
+    page = context.new_page()
+    page.goto(room.url("/exchanges"))
+    with page.expect_download() as whole:
+        page.click("a[download]")
+    assert whole.value.failure() is None
+    with breaking(monkeypatch, room, damaged), page.expect_download() as broken:
+        page.click("a[download]")
+        assert broken.value.failure() is not None
+    context.close()
 
 
 def test_a_fault_of_our_own_breaks_it_off_too_and_says_where_it_is(
