@@ -61,9 +61,10 @@ class Tunnel:
         message += blake2s(message, key=hashed(b"mac1----", server), digest_size=16).digest() + bytes(16)
         wire.settimeout(1.5)
         wire.send(message)
-        answer = wire.recv(2048)
-        kind, self.theirs, ours = struct.unpack("<III", answer[:12])
-        assert (kind, ours) == (2, 7)
+        while (answer := wire.recv(2048))[0] != 2:
+            pass  # of the tunnel before, which the other side does not know to be over
+        _, self.theirs, ours = struct.unpack("<III", answer[:12])
+        assert ours == 7
         other = X25519PublicKey.from_public_bytes(answer[12:44])
         (chain,), seen = keys(chain, answer[12:44], 1), hashed(seen, answer[12:44])
         (chain,) = keys(chain, ephemeral.exchange(other), 1)

@@ -22,6 +22,7 @@ class Stream:
         for chunk in chunks:
             self.chunks.put_nowait(chunk)
         self.written = b""
+        self.writes: list[bytes] = []
         self.flow = asyncio.Event()
         self.flow.set()
         self.is_closed = self.has_ended = False
@@ -31,6 +32,7 @@ class Stream:
 
     def write(self, data: bytes) -> None:
         self.written += data
+        self.writes.append(data)
 
     async def drain(self) -> None:
         await self.flow.wait()
@@ -122,11 +124,26 @@ async def test_whoever_writes_faster_than_the_tunnel_takes_is_paused_and_closing
     assert stream.is_closed
 
 
+async def test_what_is_written_in_one_turn_goes_out_together_and_before_the_end() -> None:
+    stream, protocol = Stream(), Protocol()
+    transport = begun(stream, protocol)
+    transport.write(b"head, ")
+    transport.write(b"body")
+    await asyncio.sleep(0.01)
+    transport.write(b", more")
+    transport.close()
+    assert await protocol.lost is None
+    assert stream.writes == [b"head, body", b", more"]
+    assert stream.is_closed
+
+
 async def test_an_abort_ends_it_at_once() -> None:
     stream, protocol = Stream(), Protocol()
     stream.flow.clear()
     transport = begun(stream, protocol)
     transport.write(b"x")
+    await asyncio.sleep(0)
+    transport.write(b"not sent any more")
     transport.abort()
     assert stream.is_closed
     assert await protocol.lost is None
