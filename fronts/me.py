@@ -77,7 +77,7 @@ class Me:
         scope = Scope(models, tuple(form.get("operations", ())) or None)
         try:
             who = visitor_of(request)
-            number = number_of_form(who, one(form, "once"))
+            number = _number_of_form(who, form)
             made = self._tokens.make(who.email, name, _number(days), scope, who.principal.groups, number)
         except AlreadyMade:
             said = translated(language_of(request))(
@@ -127,10 +127,13 @@ class Me:
         return self._house.message(request, 503, "Not here", said)
 
 
-def number_of_form(who: Visitor, once: str) -> str | None:
-    """The number of the token that this very form makes, whoever sends it twice: no other session's, and nothing that
-    anybody could choose. None: the form does not say which it is."""
-    return str(uuid.UUID(bytes=sha256(f"{who.csrf} {once}".encode()).digest()[:16], version=4)) if once else None
+def _number_of_form(who: Visitor, form: Form) -> str | None:
+    """The number of the token that this very form makes, filled in as it is, however often it is sent: no other
+    session's, and nothing that anybody could choose. None: the form does not say which it is."""
+    if not one(form, "once"):
+        return None
+    said = json.dumps([who.csrf, sorted((name, values) for name, values in form.items() if name != "csrf")])
+    return str(uuid.UUID(bytes=sha256(said.encode()).digest()[:16], version=4))
 
 
 def _number(given: str) -> float:

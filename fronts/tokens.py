@@ -17,6 +17,7 @@ from storage.book import Book
 OPERATIONS: Final[tuple[str, ...]] = tuple(one for one in get_args(Operation) if one != "other")
 
 _MOST_DAYS: Final = 90
+_MOMENT_S: Final = 20.0
 _NAME: Final = 80  # characters
 _MODELS: Final = 20
 _MODEL: Final = 100  # characters
@@ -27,7 +28,7 @@ class NoSuchToken(ValueError):  # noqa: N818 - said to a person
 
 
 class AlreadyMade(ValueError):  # noqa: N818 - said to a person
-    """The very form was sent before, by a second click or a reload: its token was made, and shown."""
+    """The very form was sent before, by a reload: its token was made, and shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +53,12 @@ class Tokens:
         self, email: str, name: str, days: float, scope: Scope, groups: Sequence[str], number: str | None = None
     ) -> Made:
         """A token of this person, who is in these groups now. It keeps them to its end: who is in which group, only a
-        sign-in says, and a token is for programs that none of them will see for weeks. `number` is its `jti`.
+        sign-in says, and a token is for programs that none of them will see for weeks. `number` is its `jti`; of one
+        that they made a moment ago it is the same token again, since a second click takes the first answer away.
 
         Raises:
             NoSuchToken: the name, the days or the scope cannot be.
-            AlreadyMade: there is one of this number.
+            AlreadyMade: there is one of this number, from longer ago, or ended.
             OSError, sqlite3.Error: it cannot be written down.
         """
         fits = (
@@ -69,11 +71,16 @@ class Tokens:
         )
         if not fits:
             raise NoSuchToken
-        number, ends = number or str(uuid.uuid4()), int(time.time() + days * 86400)
+        number, now = number or str(uuid.uuid4()), time.time()
+        ends = int(now + days * 86400)
         try:
             self._book.begin_token(number, email, name, ends, scope)  # first: what is not written down cannot be ended
         except sqlite3.IntegrityError:
-            raise AlreadyMade from None
+            before = next((one for one in self._book.tokens_of(email) if one.number == number), None)
+            if before is None or before.ended is not None or now - before.began > _MOMENT_S:
+                raise AlreadyMade from None
+            ends = before.ends
+        days = (ends - now) / 86400
         token = mint(self._data_dir, email=email, days=days, name=name, scope=scope, groups=groups, number=number)
         return Made(token, ends)
 

@@ -287,9 +287,19 @@ class Book(BookReader):
         return Device(*row) if row else None
 
     def answer_device(self, code: str, email: str, groups: Sequence[str], *, approved: bool) -> bool:
-        """This person, who is in these groups, says yes or no. False: nobody waits with this code any more."""
+        """This person, who is in these groups, says yes or no; said again, it was heard. False: nobody waits with this
+        code any more."""
         state = "approved" if approved else "denied"
         with self._open() as book:
+            before = book.execute(
+                "select state, email from device where code = ? and ends > ?", (_written(code), time.time())
+            ).fetchone()
+            if (
+                before is not None
+                and before[1] == email
+                and (before[0] == state or (before[0] == "taken" and approved))
+            ):
+                return True
             done = book.execute(
                 "update device set state = ?, email = ?, groups = ? where code = ? and ends > ? and state = 'waiting'",
                 (state, email, json.dumps(list(groups)), _written(code), time.time()),

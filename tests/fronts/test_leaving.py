@@ -77,6 +77,22 @@ def test_a_page_of_the_ui_keeps_a_websocket_until_its_person_signs_out_in_anothe
     page.locator("#state", has_text="closed 1008").wait_for(timeout=4_000)
 
 
+def test_what_the_ui_kept_in_the_browser_goes_with_the_person_who_signs_out(
+    town: Town, page_of: "Callable[..., Page]"
+) -> None:
+    page = page_of(PHONE, "ja")
+    signed_in(page, town)
+    page.goto(town.talk_url + "/")
+    page.evaluate("localStorage.setItem('token', 'of Ann'); document.cookie = 'token=of Ann; Path=/'")
+    page.goto(town.talk_url + "/me")
+    page.get_by_role("button", name="サインアウト", exact=True).click()
+    page.get_by_role("heading", name="サインアウト").wait_for()
+    page.goto(town.talk_url + "/_sekisho/login")
+    left = page.evaluate("[localStorage.getItem('token'), document.cookie]")
+
+    assert left == [None, ""]
+
+
 def test_a_page_of_the_same_host_at_another_port_opens_no_websocket_in_a_persons_name(
     town: Town, page_of: "Callable[..., Page]"
 ) -> None:
