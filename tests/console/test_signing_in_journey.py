@@ -32,7 +32,7 @@ PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile":
 _CONFIG = """
 data_dir: {data_dir}
 identity: {{domains: [example.com]}}
-sign_in: {{preset: oidc, issuer: '{issuer}', client_id: sekisho}}
+sign_in: {{preset: oidc, issuer: '{issuer}', client_id: sekisho, sign_out_at_provider: true}}
 console:
   listen: 127.0.0.1:{port}
   public_url: {url}
@@ -120,9 +120,12 @@ def test_an_auditor_signs_in_says_why_and_reads_and_that_stands_in_the_log(town:
         assert (session["secure"], session["httpOnly"], session["sameSite"]) == (True, True, "Lax")
         page.locator("details.menu summary").click()
         page.get_by_role("button", name="Sign out", exact=True).click()
+        page.get_by_role("button", name="No, stay signed in").click()  # at the provider, by itself
+        page.wait_for_url(f"{town.url}/sign-in/out")
         page.get_by_role("link", name="Sign in").wait_for()
         page.goto(f"{town.url}/exchanges")
-        page.wait_for_url(re.compile(r"/exchanges$"))  # signed in at the provider still: there and back at once
+        page.locator("button[type=submit]").click()  # signed in at the provider still, which only asks for consent anew
+        page.wait_for_url(re.compile(r"/exchanges$"))
     shown = [look for look in read_access(town.data_dir, 50) if look.action == "show"]
     assert [(look.actor, look.reason) for look in shown] == [("ann@example.com (console)", "ticket 12")]
 
