@@ -3,7 +3,8 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -11,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from console.charts import Series, columns, lines, share
-from console.completion import quoted_if_needed
 from console.explaining import explained
 from console.house import House, language_of, money, session_of
 from console.search_box import has_words, read_query
+from console.span import RANGES, Span
 from console.texts import translated
 from exchange.record import identifier
 from storage.query.parsing import QueryProblem
@@ -23,12 +24,6 @@ from storage.sqlite.people import Who
 from storage.sqlite.summary import ERASED, Dimension, Group, Steps
 from storage.sqlite.tally import FIRST_BYTE
 
-RANGES: Final = {
-    "24h": timedelta(hours=24),
-    "7d": timedelta(days=7),
-    "30d": timedelta(days=30),
-    "90d": timedelta(days=90),
-}
 _SORTS: Final[dict[str, Callable[["Sum"], float]]] = {
     "exchanges": lambda one: one.count,
     "in": lambda one: one.tokens_in,
@@ -114,7 +109,7 @@ class Overview:
         return self._counted(request, "people.html", self._people)
 
     def _counted(
-        self, request: Request, template: str, shown: Callable[[Request, Query, "Span"], dict[str, Any]]
+        self, request: Request, template: str, shown: Callable[[Request, Query, Span], dict[str, Any]]
     ) -> HTMLResponse:
         asked = request.query_params.get("q", "")
         span = Span.of(request.query_params.get("range", "30d"))
@@ -130,11 +125,12 @@ class Overview:
         found = shown(request, Query((*query.terms, *bounds)), span)
         return self._house.page(request, template, **common, **found)
 
-    def _overview(self, request: Request, query: Query, span: "Span") -> dict[str, Any]:
+    def _overview(self, request: Request, query: Query, span: Span) -> dict[str, Any]:
         with self._house.store(request) as store:
             groups, *named = store.summaries(query, Steps(span.step, span.offset), OVERVIEW)
             unseen = store.unseen(span.begin)[:_SHOWN]
         say = translated(language_of(request))
+        href = partial(span.search, request.query_params.get("q", ""))
         by_step: dict[int, Sum] = defaultdict(Sum)
         for group in groups:
             by_step[group.step or 0].add(group)
@@ -176,14 +172,14 @@ class Overview:
                 },
             ],
             "tops": [
-                _top("Person", "user", named[0], lambda group: group.person),
-                _top("Model", "model", named[1], lambda group: group.model),
-                _top("Domain", "domain", named[2], lambda group: group.domain),
+                _top("Person", "user", named[0], lambda group: group.person, href),
+                _top("Model", "model", named[1], lambda group: group.model, href),
+                _top("Domain", "domain", named[2], lambda group: group.domain, href),
             ],
             "unseen": unseen,
         }
 
-    def _refusals(self, request: Request, query: Query, span: "Span") -> dict[str, Any]:
+    def _refusals(self, request: Request, query: Query, span: Span) -> dict[str, Any]:
         denied_only = Query((*query.terms, Term(Is("decision", "deny"))))
         with self._house.store(request) as store:
             denied = store.summaries(denied_only, Steps(span.step, span.offset), REFUSALS)[0]
@@ -192,7 +188,7 @@ class Overview:
         by_code: dict[str, list[Group]] = defaultdict(list)
         for group in denied:
             by_code[group.code or "refused"].append(group)
-        codes = []
+        codes, asked = [], request.query_params.get("q", "")
         for code, groups in sorted(by_code.items(), key=lambda each: -sum(one.count for one in each[1])):
             people = Counter[str | None]()
             reasons = Counter[str]()
@@ -212,12 +208,12 @@ class Overview:
                     "reasons": [(said, count) for said, count in reasons.most_common(3) if said],
                     "last": identifier(latest[0]) if latest else None,
                     "last_at": _moment(latest[1]) if latest else None,
-                    "href": _search("decision", "deny" if code == "refused" else code),
+                    "href": span.search(asked, "decision", "deny" if code == "refused" else code),
                 }
             )
         return {"empty": not denied, "codes": codes, "total": sum(group.count for group in denied)}
 
-    def _people(self, request: Request, query: Query, span: "Span") -> dict[str, Any]:
+    def _people(self, request: Request, query: Query, span: Span) -> dict[str, Any]:
         with self._house.store(request) as store:
             groups = store.summaries(query, Steps(span.step, span.offset), PEOPLE_BY)[0]
         erased = _total(group for group in groups if group.person == ERASED)
@@ -230,7 +226,8 @@ class Overview:
             named[key] = group
         wanted = request.query_params.get("sort", "exchanges")
         sort = wanted if wanted in _SORTS else "exchanges"
-        asked = {"q": request.query_params.get("q", ""), "range": span.name}
+        asked = request.query_params.get("q", "")
+        same = {"q": asked, "range": span.name}
         most = sorted(sums, key=lambda key: -_SORTS[sort](sums[key]))[:_PEOPLE]
         people = []
         with self._house.store(request) as store:
@@ -254,8 +251,8 @@ class Overview:
                         "held": not held.isdisjoint({Who(one.person), Who(key[1]), Who(None, *key)}),
                         "hold": f"/orders/new?{urlencode({'kind': 'hold', **known})}",
                         "erase": f"/orders/new?{urlencode({'kind': 'erase', **known})}",
-                        "href": _search("user", one.person or key[1]),
-                        "overview": _search("user", one.person or key[1], page="/overview", range=span.name),
+                        "href": span.search(asked, "user", one.person or key[1]),
+                        "overview": span.overview(asked, "user", one.person or key[1]),
                     }
                 )
         left = max(0, len(sums) - len(people))
@@ -265,37 +262,8 @@ class Overview:
             "left": left,
             "erased": erased.count,
             "sort": sort,
-            "sorts": {name: f"/people?{urlencode(asked | {'sort': name})}" for name in _SORTS},
+            "sorts": {name: f"/people?{urlencode(same | {'sort': name})}" for name in _SORTS},
         }
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A stretch of time until now, in steps of an hour or a day of this machine's zone. Microseconds since 1970."""
-
-    name: str
-    begin: int
-    end: int
-    step: int
-    offset: int
-
-    @staticmethod
-    def of(name: str) -> "Span":
-        """The stretch of this name; a month where there is none."""
-        name = name if name in RANGES else "30d"
-        now = datetime.now().astimezone()
-        offset = int((now.utcoffset() or timedelta()).total_seconds() * 1e6)
-        step = int((3600 if name == "24h" else 86400) * 1e6)
-        end = int(now.timestamp() * 1e6) + 1
-        begin = (end - int(RANGES[name].total_seconds() * 1e6) + offset) // step * step - offset
-        return Span(name, begin, end, step, offset)
-
-    def steps(self) -> range:
-        return range((self.begin + self.offset) // self.step, (self.end + self.offset) // self.step + 1)
-
-    def label(self, step: int) -> str:
-        at = datetime.fromtimestamp(step * self.step / 1e6, tz=UTC)  # of the zone already
-        return f"{at:%H:%M}" if self.name == "24h" else f"{at:%m-%d}"
 
 
 def _total(groups: Iterable[Group]) -> Sum:
@@ -305,7 +273,9 @@ def _total(groups: Iterable[Group]) -> Sum:
     return total
 
 
-def _top(title: str, name: str, groups: Sequence[Group], by: Callable[[Group], str | None]) -> dict[str, Any]:
+def _top(
+    title: str, name: str, groups: Sequence[Group], by: Callable[[Group], str | None], href: Callable[[str, str], str]
+) -> dict[str, Any]:
     sums: dict[str, Sum] = defaultdict(Sum)
     for group in groups:
         if value := by(group):  # nobody known, and whoever was erased, are on no list
@@ -320,15 +290,11 @@ def _top(title: str, name: str, groups: Sequence[Group], by: Callable[[Group], s
                 "value": value,
                 "sum": one,
                 "bar": share(one.cost, top),
-                "href": _search(name, value),
+                "href": href(name, value),
             }
             for value, one in most[:_SHOWN]
         ],
     }
-
-
-def _search(name: str, value: str, page: str = "/exchanges", **more: str) -> str:
-    return f"{page}?{urlencode({'q': f'{name}:{quoted_if_needed(value)}', **more})}"
 
 
 def _moment(microseconds: int) -> datetime:

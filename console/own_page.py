@@ -14,7 +14,8 @@ from console.exchange import NotFound
 from console.house import House, session_of
 from console.lines import line_of
 from console.looking import actor_of
-from console.overview import Span, Sum
+from console.overview import Sum
+from console.span import Span
 from storage.access import Access, read_access
 from storage.query.terms import After, Before, Query, Term
 from storage.sqlite.summary import Steps

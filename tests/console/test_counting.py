@@ -3,12 +3,14 @@
 import re
 import time
 from dataclasses import replace
+from html import unescape
 from urllib.parse import quote
 
 import pytest
 
 from console.explaining import explained
-from console.overview import Span, Sum
+from console.overview import Sum
+from console.span import Span
 from console.texts import keys
 from exchange.decision import CODES
 from exchange.principal import Principal
@@ -92,6 +94,17 @@ def test_people_are_in_the_order_that_somebody_asks_for(room: Room, sort: str, f
     room.store(*[at(chat("a", "b"), 3 * HOUR) for _ in range(3)], at(refused(), HOUR, BOB))
     rows = room.get(f"/people?range=7d&sort={sort}").text.partition("<tbody>")[2]
     assert first in rows.partition("</tr>")[0]
+
+
+@pytest.mark.parametrize("path", ["/overview", "/people", "/refusals"])
+@pytest.mark.parametrize("range_", ["24h", "7d"])
+def test_a_number_leads_to_the_exchanges_that_it_counts(room: Room, path: str, range_: str) -> None:
+    room.store(*[at(refused(), ago * HOUR) for ago in (1, 2, 5 * 24, 8 * 24 + 1, 60 * 24)], at(refused(), HOUR, BOB))
+    page = room.get(f"{path}?range={range_}&q=user:ann").text
+    found = re.search(r'href="(/exchanges\?q=user%3Aann[^"]*after%3A[^"]*)"', page)
+    assert found is not None
+    lines = room.get(unescape(found[1])).text.count('class="line ')
+    assert lines == {"24h": 2, "7d": 3}[range_]
 
 
 def test_a_long_log_of_looks_is_walked_at_its_end_alone_and_the_page_says_so(
