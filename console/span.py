@@ -42,7 +42,8 @@ class Span:
     def search(self, asked: str, name: str, value: str) -> str:
         """The list of what was counted here, of what somebody asked for and this value: the same stretch of time."""
         begin = datetime.fromtimestamp(self.begin / 1e6).astimezone()
-        since = f"{begin:%Y-%m-%dT%H:%M}" if self.name == "24h" else f"{begin:%Y-%m-%d}"
+        whole = not begin.hour and not begin.minute  # not where the clock went over to winter since
+        since = f"{begin:%Y-%m-%d}" if whole else f"{begin:%Y-%m-%dT%H:%M}"
         return f"/exchanges?{urlencode({'q': f'{_and(asked, name, value)} after:{since}'})}"
 
     def overview(self, asked: str, name: str, value: str) -> str:

@@ -229,6 +229,28 @@ def test_the_live_list_stands_still_says_so_and_goes_on_with_what_it_has_not_sho
     tail.close()
 
 
+@pytest.mark.timeout(300)
+def test_the_page_says_that_its_list_stands_still_and_that_it_goes_on(
+    room: Room, chromium: "Browser", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("console.exchanges._LOOK", 0.05)
+    monkeypatch.setattr("console.exchanges._LEASE", 0.0)
+    room.store(chat("first.", "b"))
+    context = chromium.new_context(locale="ja")
+    context.add_cookies([{"name": "sekisho-console", "value": room.cookie, "url": room.url("/")}])
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.goto(room.url("/exchanges"))
+    page.wait_for_selector(".live:not(.off) >> text=ライブ")
+    no_looks(room.data_dir)
+    room.store(chat("second.", "b"))
+    page.wait_for_selector(".live.off >> text=停止中です")
+    access_path(room.data_dir).unlink()
+    page.wait_for_selector(".live:not(.off) >> text=ライブ")
+    page.wait_for_selector("text=second.")
+    context.close()
+
+
 @pytest.mark.parametrize("path", ["", "/request", "/response", "/record.json", "/replay"])
 def test_what_is_let_go_of_while_it_is_asked_for_is_not_here(
     room: Room, monkeypatch: pytest.MonkeyPatch, path: str

@@ -137,6 +137,24 @@ def test_a_phone_says_the_day_of_each_line_and_has_the_page_that_one_is_on_in_si
     context.close()
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+def test_on_a_phone_the_lists_are_folded_up_and_open_with_a_tap_or_a_key(
+    room: Room, chromium: "Browser", scripts: bool
+) -> None:
+    room.store(chat("東京", "a"), refused())
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, java_script_enabled=scripts)
+    context.add_cookies([{"name": "sekisho-console", "value": room.cookie, "url": room.url("/")}])
+    page = context.new_page()
+    page.goto(room.url("/exchanges?q=after:90d"))
+    assert not page.is_visible(".fields")
+    page.click(".facets label")
+    assert page.is_visible(".fields >> text=7 days")
+    page.focus("#narrow")
+    page.keyboard.press("Space")
+    assert not page.is_visible(".fields")
+    context.close()
+
+
 @pytest.mark.parametrize("width", [320, 390, 820, 1000, 1280])
 def test_no_page_is_wider_than_the_screen(room: Room, chromium: "Browser", width: int) -> None:
     room.store(chat("a question", "an answer"), refused())
