@@ -46,7 +46,10 @@ class SigningIn:
         return await self._sign_in.sign_out(self._origin + OUT, principal)
 
     def out(self, request: Request) -> Response:
-        """GET /sign-in/out: back from the provider's sign-out. Nothing is done here."""
+        """GET /sign-in/out: back from the provider's sign-out. Nothing is done here, and whoever is signed in is told
+        nothing else."""
+        if request.state.session is not None:
+            return RedirectResponse(HOME, 303)
         return self._house.page(request, "message.html", title="Signed out", said="You are signed out.", remedy=None)
 
     async def begin(self, request: Request) -> Response:

@@ -109,7 +109,9 @@ class Desk:
 
     def signed_out(self, request: Request) -> Response:
         """GET /_sekisho/signed-out: back from the provider's sign-out, whether they said yes there or no. Nothing is
-        done here."""
+        done here, and whoever is signed in is told nothing else."""
+        if request.state.visitor is not None:
+            return RedirectResponse("/", 303)
         said = translated(language_of(request))("You are signed out here.")
         return self._house.message(request, 200, "Signed out", said, again="Sign in again", another=True)
 

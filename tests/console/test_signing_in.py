@@ -383,6 +383,9 @@ async def test_who_leaves_is_led_on_to_the_providers_own_sign_out_and_comes_back
     room.provider.document.pop("end_session_endpoint")
     back = await room.visitor().get("/sign-in/out")
 
+    signed_in = room.visitor()
+    await room.back(signed_in)
+    assert (await signed_in.get("/sign-in/out")).headers["location"] == "/exchanges"
     assert foreign.status_code == 403
     assert out.status_code == 200
     (there,) = re.findall(r'http-equiv="refresh" content="1; url=([^"]*)"', out.text)

@@ -319,6 +319,8 @@ async def test_signing_out_leads_on_to_the_providers_own_sign_out_and_nowhere_el
             "/_sekisho/logout?to=https://evil.test", {"post_logout_redirect_uri": "https://evil.test"}
         )
         back = await ann.get("/_sekisho/signed-out?to=https://evil.test&state=x")
+        bob = replace(ann, cookies={}).sign_in("bob@example.com")
+        signed_in = await bob.get("/_sekisho/signed-out?to=https://evil.test")
     provider.document.pop("end_session_endpoint")
 
     assert forged.status == 403
@@ -333,6 +335,7 @@ async def test_signing_out_leads_on_to_the_providers_own_sign_out_and_nowhere_el
     }
     assert "https://evil" not in answer.body + back.body
     assert (back.status, back.field("location")) == (200, None)
+    assert (signed_in.status, signed_in.field("location")) == (303, "/")
 
 
 async def test_signing_out_counts_here_though_the_provider_is_away(tmp_path: Path) -> None:
