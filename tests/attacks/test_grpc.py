@@ -536,3 +536,29 @@ def test_whoever_is_revoked_says_no_more(tmp_path: Path) -> None:
     assert got.reset is not None
     assert provider.received[0].body == message(b"one")
     assert (record["end_state"], record["decision"]["code"]) == ("refused", "invalid_token")
+
+
+def test_an_answer_to_somebody_revoked_is_cut_where_the_settings_say_so(tmp_path: Path) -> None:
+    def begin(peer: Peer, event: h2.events.Event, asked: Asked) -> None:
+        if isinstance(event, h2.events.StreamEnded):
+            peer.head(asked.stream)
+            peer.say(asked.stream, message(b"some"))
+
+    more = ALLOWED.replace("identity:\n", "identity:\n  cut_revoked: true\n")
+    with (
+        Http2Provider(tmp_path, begin) as provider,
+        GrpcInstance(tmp_path, provider.url, provider.ca_file, profile="gateway", more=more) as instance,
+        Http2Caller(instance, instance.mint("ann@example.com")) as caller,
+    ):
+        stream = caller.call(message(b"one"))
+        while not caller.got[stream].body:
+            assert caller.read()
+        done = instance.sekisho("identity", "revoke", "--person", "ann@example.com")
+        assert done.returncode == 0, done.stderr
+        (got,) = caller.wait(stream)
+        (record,) = instance.recorded(1)
+        asked = provider.received[0]
+        instance.wait_until(lambda: asked.reset == h2.errors.ErrorCodes.CANCEL)
+    assert (got.body, got.ended) == (message(b"some"), False)
+    assert got.reset is not None
+    assert (record["end_state"], record["decision"]["code"]) == ("refused", "invalid_token")
