@@ -71,7 +71,6 @@ class OneExchange:
         shown = turns[first : first + PAGE]
         made = bubbles(shown, words)
         history = max(0, _fresh(record) - first)
-        asked = request.query_params.get("q", "")
         return self._house.page(
             request,
             "exchange.html",
@@ -80,8 +79,7 @@ class OneExchange:
             bubbles=made,
             history=0 if any(each.hit for each in made[:history]) else history,
             hits=sum(each.hit for each in made),
-            q=asked,
-            kept=urlencode({"q": asked} if asked else {}),
+            **_way_back(request),
             first=first,
             total=len(turns),
             page_size=PAGE,
@@ -152,7 +150,7 @@ class OneExchange:
         return read_record(heads[0]) if heads else None
 
     def thread(self, request: Request) -> HTMLResponse:
-        """GET /threads/ID: the conversation once, with a line where each exchange begins."""
+        """GET /threads/ID?q=…: the conversation once, with a line where each exchange begins."""
         given = request.path_params["id"]
         with self._house.store(request) as store:
             query = Query((Term(Is("thread", _hex(given))),))
@@ -167,25 +165,32 @@ class OneExchange:
         self._house.looking.at(session_of(request), "show", [each.seq for each in records], id=given)
         seen = Unrepeated()
         steps: list[dict[str, Any]] = []
+        turns: list[Turn] = []
         for record in records:
             asked = conversation(record.operation, record.request, None)
             answered = conversation(record.operation, None, record.response)
             new, follows = seen.new(asked)
+            some = [*new, *answered][:PAGE]
             steps.append(
                 {
                     "line": line_of(record, (), content=False),
                     "follows": follows,
-                    "bubbles": bubbles([*new, *answered][:PAGE]),
+                    "turns": slice(len(turns), len(turns) + len(some)),
                     "left": max(0, len(new) + len(answered) - PAGE),
                 }
             )
+            turns += some
             seen.add(asked, answered)
+        made = bubbles(turns, self._words(request))  # at once: how much is compared has one end
         costs = [each.cost_usd for each in records if each.cost_usd is not None]
         return self._house.page(
             request,
             "thread.html",
             steps=steps,
+            bubbles=made,
+            hits=sum(each.hit for each in made),
             records=records,
+            **_way_back(request),
             id=records[0].thread_id or given,
             people=list(dict.fromkeys(each.person for each in records)),
             models=list(dict.fromkeys(each.model for each in records)),
@@ -251,6 +256,12 @@ def raw_of(store: Store, record: ShownRecord, side: str) -> RawBody:
         return store.raw(record.id, side)
     except LookupError:
         raise NotFound("There is no exchange of this id.") from None
+
+
+def _way_back(request: Request) -> dict[str, str]:
+    """The search where this was found, as it was written and as links carry it on."""
+    asked = request.query_params.get("q", "")
+    return {"q": asked, "kept": urlencode({"q": asked}) if asked else ""}
 
 
 def _hex(given: str) -> str:

@@ -15,7 +15,7 @@ from console.charts import Series, columns, lines, share
 from console.explaining import explained
 from console.house import House, language_of, money, session_of
 from console.search_box import has_words, read_query
-from console.span import RANGES, Span
+from console.span import RANGES, Span, added
 from console.texts import translated
 from exchange.record import identifier
 from storage.query.parsing import QueryProblem
@@ -196,7 +196,8 @@ class Overview:
                 people[group.person] += group.count
                 if group.last_seq in last:
                     reasons[last[group.last_seq][2] or ""] += group.count
-            latest = last.get(max(group.last_seq for group in groups))
+            latest, most = last.get(max(group.last_seq for group in groups)), people.most_common(_SHOWN)
+            of_them = added(asked, "decision", "deny" if code == "refused" else code)
             codes.append(
                 {
                     "code": code,
@@ -204,7 +205,7 @@ class Overview:
                     "why": explained(code),
                     "rules": sorted({group.rule for group in groups if group.rule}),
                     "models": [name for name, _ in Counter(g.model for g in groups if g.model).most_common(5)],
-                    "people": people.most_common(_SHOWN),
+                    "people": [(name, many, name and span.search(of_them, "user", name)) for name, many in most],
                     "reasons": [(said, count) for said, count in reasons.most_common(3) if said],
                     "last": identifier(latest[0]) if latest else None,
                     "last_at": _moment(latest[1]) if latest else None,

@@ -44,16 +44,17 @@ class Span:
         begin = datetime.fromtimestamp(self.begin / 1e6).astimezone()
         whole = not begin.hour and not begin.minute  # not where the clock went over to winter since
         since = f"{begin:%Y-%m-%d}" if whole else f"{begin:%Y-%m-%dT%H:%M}"
-        return f"/exchanges?{urlencode({'q': f'{_and(asked, name, value)} after:{since}'})}"
+        return f"/exchanges?{urlencode({'q': f'{added(asked, name, value)} after:{since}'})}"
 
     def overview(self, asked: str, name: str, value: str) -> str:
         """The overview of the same, and this value."""
-        return f"/overview?{urlencode({'q': _and(asked, name, value), 'range': self.name})}"
+        return f"/overview?{urlencode({'q': added(asked, name, value), 'range': self.name})}"
 
     def label(self, step: int) -> str:
         at = datetime.fromtimestamp(step * self.step / 1e6, tz=UTC)  # of the zone already
         return f"{at:%H:%M}" if self.name == "24h" else f"{at:%m-%d}"
 
 
-def _and(asked: str, name: str, value: str) -> str:
+def added(asked: str, name: str, value: str) -> str:
+    """A query, and this condition."""
     return f"{asked} {name}:{quoted_if_needed(value)}".strip()

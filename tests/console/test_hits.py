@@ -1,12 +1,14 @@
 """What was looked for stands out where it is read, the way back leads to the same search, and nothing of it can run."""
 
 import re
-from urllib.parse import quote
+from dataclasses import replace
+from urllib.parse import quote, urlencode
 
 import pytest
 
 from console.markdown import as_written, markdown
 from console.turns import bubbles
+from exchange.record import identifier
 from tests.cli.records import chat, record
 from tests.console.conftest import Room
 from tests.console.hostile import XSS
@@ -65,6 +67,29 @@ def test_what_was_found_is_unfolded_and_reached_by_a_link(room: Room) -> None:
     assert page.count('id="hit"') == 1
     assert 'href="#hit"' in page
     assert f'href="/exchanges?q={quote("高橋様")}+after%3A90d" data-up' in page
+
+
+def test_the_whole_conversation_has_it_too_once_to_be_reached_and_the_way_back(room: Room) -> None:
+    thread = "0" * 31 + "1"
+    ids = room.store(
+        *[
+            replace(one, derived=replace(one.derived, thread_id=thread))
+            for one in (chat("高橋様", "b"), chat("x", "高橋様"))
+        ]
+    )
+    asked = quote("高橋様")
+    assert f'href="/threads/{identifier(thread)}?q={asked}"' in room.get(f"/exchanges/{ids[0]}?q={asked}").text
+    page = room.get(f"/threads/{thread}?q={asked}").text
+    assert page.count("<mark>高橋様</mark>") == 2
+    assert page.count('id="hit"') == 1
+    assert f'href="/exchanges?q={asked}" data-up' in page
+    assert f'href="/exchanges/{identifier(ids[1])}?q={asked}"' in page
+
+
+def test_a_search_in_the_log_of_looks_can_be_made_again(room: Room) -> None:
+    room.store(chat("東京", "b"))
+    room.get(f"/exchanges?q={quote('東京 user:ann')}")
+    assert f'href="/exchanges?{urlencode({"q": "東京 user:ann"})}"' in room.get("/access").text
 
 
 def test_a_long_conversation_begins_where_it_was_found(room: Room) -> None:
