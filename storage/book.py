@@ -159,6 +159,8 @@ class BookReader:
     def erasure(self, command: str) -> Forgotten | None:
         """What the erasure of this command took out; None: it was not carried out here yet."""
         with self._open() as book:
+            if book.execute("select 1 from sqlite_schema where name = 'erasure'").fetchone() is None:
+                return None  # a file of before
             row = book.execute("select sessions, tokens, devices from erasure where command = ?", (command,)).fetchone()
         return Forgotten(*row) if row else None
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -165,6 +166,19 @@ async def test_a_process_that_does_not_answer_fails_the_erasure_and_asking_again
     assert "restart Sekisho" in failed["error"]
     assert outcome(tmp_path, again)["fronts"]["sessions"] == 1
     assert known(tmp_path)[ANN] == (0, 0, 0)
+
+
+async def test_a_book_of_before_is_brought_up_to_date_by_whoever_writes_in_it(tmp_path: Path) -> None:
+    async with town(tmp_path, runs=False):
+        pass
+    with contextlib.closing(sqlite3.connect(book_path(tmp_path))) as book:
+        book.execute("drop table erasure")
+        book.execute("alter table device drop column groups")
+    uid = ask(tmp_path)
+    await carried_out(tmp_path)
+
+    assert outcome(tmp_path, uid)["fronts"] == {"sessions": 1, "tokens": 1, "devices": 1}
+    assert known(tmp_path) == {ANN: (0, 0, 0), BOB: (1, 1, 1)}
 
 
 async def test_a_damaged_book_is_said_and_nothing_is_pretended(tmp_path: Path) -> None:
