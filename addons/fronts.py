@@ -82,7 +82,7 @@ class Fronts:
                 method, flow.request.path, flow.request.http_version, absolute=bool(data.authority), strict=True
             )
             or fields_problem(fields, identity_headers=frozenset(), strict=True, websocket=place == "api" or socket)
-            or ("bad_websocket" if socket and not (method == "GET" and is_acceptable(fields)) else None)
+            or ("bad_websocket" if socket and not _is_handshake(data, fields) else None)
             or self._way_problem(front, flow)
             or problem
         )
@@ -158,6 +158,10 @@ def _place(front: Front, method: str, target: str) -> tuple[Place, str, str | No
     if front.kind == "nextchat" and front.models and path == CONFIG:
         return "models", CONFIG, None
     return "ui", target, None
+
+
+def _is_handshake(data: http.RequestData, fields: Fields) -> bool:
+    return data.method == b"GET" and data.http_version == b"HTTP/1.1" and is_acceptable(fields)
 
 
 def _is_under(path: str, base: str) -> bool:

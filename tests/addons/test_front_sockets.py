@@ -188,13 +188,21 @@ async def test_a_ui_whose_pages_open_none_gets_none_nor_does_any_where_the_setti
 
 async def test_a_handshake_that_is_none_does_not_reach_the_ui(tmp_path: Path) -> None:
     async with place(tmp_path) as here:
-        for method, more in (("POST", ""), ("GET", "Sec-WebSocket-Version: 12\r\n"), ("GET", "")):
+        key = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+        for method, version, more in (
+            ("POST", "1.1", key),
+            ("GET", "1.0", key),
+            ("GET", "1.1", key.replace("13", "12")),
+            ("GET", "1.1", key.replace("AA==", "==")),
+            ("GET", "1.1", key + "Content-Length: 1\r\n"),
+            ("GET", "1.1", ""),
+        ):
             reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
             writer.write(
-                f"{method} /ws HTTP/1.1\r\nHost: {HOST}\r\nOrigin: {ORIGIN}\r\nCookie: {session(tmp_path)}\r\n"
+                f"{method} /ws HTTP/{version}\r\nHost: {HOST}\r\nOrigin: {ORIGIN}\r\nCookie: {session(tmp_path)}\r\n"
                 f"Connection: Upgrade\r\nUpgrade: websocket\r\n{more}\r\n".encode()
             )
-            assert (await reader.readline()).startswith(b"HTTP/1.1 400 "), (method, more)
+            assert (await reader.readline()).startswith(b"HTTP/1.1 400 "), (method, version, more)
             writer.close()
         assert here.ui.asked == []
 
