@@ -12,9 +12,10 @@ from websockets.sync.client import connect
 from addons.gate import AccessGate
 from addons.pipeline import Pipeline
 from identities.own_token import mint
-from storage.journal.rows import Said
+from storage.journal.rows import Closing, Said
 from storage.journal.writing import JournalUnavailable
 from tests.addons.running import worker
+from tests.addons.test_faults import rows
 from tests.journeys.socket_provider import SocketProvider
 
 ASK = {"type": "response.create", "model": "gpt-4o", "input": "hello"}
@@ -73,3 +74,24 @@ async def test_whatever_else_a_caller_says_is_on_record_before_it_goes_on(tmp_pa
     assert events[-1]["error"]["code"] == "audit_unavailable"
     assert code == 1013
     assert provider.received == []
+
+
+async def test_a_frame_that_breaks_the_protocol_is_recorded_as_that(tmp_path: Path, lane: str) -> None:
+    token = mint(tmp_path / "data", email="ann@example.com", days=1)
+    with SocketProvider() as provider:
+        async with worker(tmp_path, provider.url, lane=lane) as url:
+            headers = {"Authorization": f"Bearer {token}"}
+
+            def broken() -> int | None:
+                address = url.replace("http", "ws", 1) + "/v1/responses"
+                with connect(address, additional_headers=headers, proxy=None) as connection:
+                    connection.socket.sendall(b"\xc1\x80\x00\x00\x00\x00")  # a reserved bit (RFC 6455 §5.2)
+                    with contextlib.suppress(ConnectionClosed):
+                        connection.recv(timeout=20)
+                return connection.close_code
+
+            code = await asyncio.to_thread(broken)
+
+    assert code == 1002
+    closings = [(row.observed, row.error) for row in rows(tmp_path) if isinstance(row, Closing)]
+    assert closings == [("refused", "websocket_violation")]
