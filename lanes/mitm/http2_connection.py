@@ -58,6 +58,19 @@ class BoundedConnection(_http_h2.BufferedH2Connection):
         found = self.streams.get(stream)
         return found is not None and bool(found.open)
 
+    def send_data(  # type: ignore[override] # mitmproxy's, too, takes no memoryview
+        self, stream_id: int, data: bytes, end_stream: bool = False, pad_length: Any = None
+    ) -> None:
+        """A window that the other side made smaller than what is under way is negative (RFC 9113 §6.9.2), and holds
+        everything back."""
+        if not self.holds(stream_id) and self.local_flow_control_window(stream_id) < 0:
+            size = self.max_outbound_frame_size
+            held = [_http_h2.SendH2Data(data[at : at + size], False) for at in range(0, len(data), size)]
+            held += [_http_h2.SendH2Data(b"", True)] if end_stream else []
+            self.stream_buffers[stream_id].extend(held)
+        else:
+            super().send_data(stream_id, data, end_stream, pad_length)
+
     def reset_stream(self, stream_id: int, error_code: int = 0) -> None:
         self.stream_trailers.pop(stream_id, None)
         super().reset_stream(stream_id, error_code)

@@ -84,7 +84,8 @@ class Http2Caller:
         self.h2.send_headers(stream, fields)
         self.got[stream] = Got()
         for part in parts:
-            self.h2.send_data(stream, part)
+            for at in range(0, len(part), 16000):
+                self.h2.send_data(stream, part[at : at + 16000])
         if end:
             self.h2.end_stream(stream)
         self.flush()

@@ -107,8 +107,8 @@ class Peer:
             asked.parts.append((time.monotonic(), event.data or b""))
             if self.provider.takes:
                 self.h2.acknowledge_received_data(event.flow_controlled_length or 0, stream)
-            else:
-                self.h2.increment_flow_control_window(event.flow_controlled_length or 0)
+            elif event.flow_controlled_length:
+                self.h2.increment_flow_control_window(event.flow_controlled_length)
         elif isinstance(event, h2.events.TrailersReceived):
             asked.trailers = [(str(name), str(value)) for name, value in event.headers]
         elif isinstance(event, h2.events.StreamEnded):

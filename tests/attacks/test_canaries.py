@@ -8,7 +8,7 @@ import h2.connection
 import h2.exceptions
 import pytest
 from h11._receivebuffer import ReceiveBuffer
-from hyperframe.frame import GoAwayFrame, PingFrame
+from hyperframe.frame import GoAwayFrame, PingFrame, SettingsFrame, WindowUpdateFrame
 from mitmproxy import connection, http, options
 from mitmproxy.addons import tlsconfig
 from mitmproxy.proxy import commands, events, layer, mode_servers, server
@@ -215,3 +215,22 @@ def test_fields_are_sent_without_huffman_coding() -> None:
     """hpack's takes time by the square of a value's length: 14 s of a worker for 256 KiB that a provider may send."""
     ours = http2_connection.BoundedConnection(provider_streams._CONFIG, head_bytes=1 << 20, window=1 << 20)
     assert b"y" * 10_000 in ours.encoder.encode([(b"x-long", b"y" * 10_000)])
+
+
+@pytest.mark.parametrize("size", [10, 40_000])
+def test_a_window_that_was_made_smaller_than_what_is_under_way_holds_the_rest_back(size: int) -> None:
+    """RFC 9113 §6.9.2: it may become negative, and mitmproxy's buffers take that for so many bytes from the end."""
+    ours = http2_connection.BoundedConnection(provider_streams._CONFIG, head_bytes=1 << 20, window=1 << 20)
+    ours.initiate_connection()
+    ours.send_headers(1, [(b":method", b"POST"), (b":scheme", b"https"), (b":authority", b"h"), (b":path", b"/")])
+    ours.receive_data(SettingsFrame(0, settings={}).serialize())
+    ours.send_data(1, b"x" * 60_000)
+    ours.receive_data(SettingsFrame(0, settings={SettingsFrame.INITIAL_WINDOW_SIZE: 1000}).serialize())
+    ours.data_to_send()
+    ours.send_data(1, b"y" * size)
+    assert ours.data_to_send() == b""
+    assert ours.held_back == size
+    wide = SettingsFrame(0, settings={SettingsFrame.INITIAL_WINDOW_SIZE: 1 << 20}).serialize()
+    ours.receive_data(wide + WindowUpdateFrame(0, window_increment=1 << 20).serialize())
+    assert ours.data_to_send().count(b"y") == size
+    assert not ours.holds(1)

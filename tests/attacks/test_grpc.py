@@ -7,6 +7,7 @@ from pathlib import Path
 
 import h2.errors
 import h2.events
+import h2.settings
 import pytest
 
 from tests.attacks.http2_caller import Http2Caller
@@ -562,3 +563,42 @@ def test_an_answer_to_somebody_revoked_is_cut_where_the_settings_say_so(tmp_path
     assert (got.body, got.ended) == (message(b"some"), False)
     assert got.reset is not None
     assert (record["end_state"], record["decision"]["code"]) == ("refused", "invalid_token")
+
+
+@pytest.mark.parametrize("who", ["provider", "caller"])
+def test_a_window_made_smaller_than_what_is_under_way_breaks_nothing(tmp_path: Path, who: str) -> None:
+    code: h2.settings.SettingCodes | int = h2.settings.SettingCodes.INITIAL_WINDOW_SIZE
+    first, second = message(b"a" * 40_000), message(b"b" * 10_000)
+
+    def shrink(peer: Peer, event: h2.events.Event, asked: Asked) -> None:
+        if who == "provider" and isinstance(event, h2.events.DataReceived) and len(asked.body) == len(first):
+            peer.h2.update_settings({code: 10})
+            peer.flush()
+            time.sleep(1)  # more comes for it meanwhile
+            peer.h2.update_settings({code: 1 << 20})
+            peer.flush()
+        echo_at_once(peer, event, asked)
+
+    with (
+        Http2Provider(tmp_path, shrink) as provider,
+        GrpcInstance(tmp_path, provider.url, provider.ca_file) as instance,
+        Http2Caller(instance, slow=True) as caller,
+    ):
+        provider.takes = False
+        stream = caller.call(first, end=False)
+        if who == "caller":
+            while len(caller.got[stream].body) < len(first):
+                assert caller.read()
+            caller.h2.update_settings({code: 10})
+            caller.flush()
+        time.sleep(0.3)
+        caller.h2.send_data(stream, second, end_stream=True)
+        caller.flush()
+        if who == "caller":
+            time.sleep(0.5)
+            caller.h2.update_settings({code: 1 << 20})
+            caller.flush()
+        (got,) = caller.wait(stream)
+        assert provider.received[0].body == first + second
+        assert (got.body, got.trailers) == (first + second, {"grpc-status": "0"})
+        assert "crashed" not in instance.log.read_text(encoding="utf-8")

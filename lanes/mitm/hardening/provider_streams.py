@@ -99,7 +99,10 @@ class ProviderStreams(_base.HttpConnection):
         elif isinstance(event, events.Start):
             self._h2.initiate_connection()
         elif isinstance(event, _base.HttpEvent):
-            self._say(event)
+            try:
+                self._say(event)
+            except h2.exceptions.ProtocolError as problem:
+                yield from self._end(f"Upstream disconnected: {problem}"[:500])
         if not self._is_over:
             yield from self._flush()
             if self._is_leaving and not self._calls:
