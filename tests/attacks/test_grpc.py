@@ -1,6 +1,7 @@
 """Calls of gRPC through an opened host, frame by frame: HTTP/2 and trailers from end to end, judged and bounded."""
 
 import hashlib
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.attacks.http2_provider import HEAD, Asked, Http2Provider, Peer, echo,
 from tests.attacks.test_table import peak_memory
 from tests.journeys.grpc_gate import ALLOWED, GrpcInstance
 from tests.journeys.instance import PROVIDER_KEY
+from tests.ports import free_port
 
 type Gate = tuple[GrpcInstance, Http2Provider, str]
 
@@ -602,3 +604,40 @@ def test_a_window_made_smaller_than_what_is_under_way_breaks_nothing(tmp_path: P
         assert provider.received[0].body == first + second
         assert (got.body, got.trailers) == (first + second, {"grpc-status": "0"})
         assert "crashed" not in instance.log.read_text(encoding="utf-8")
+
+
+class Diverted(GrpcInstance):
+    """Callers come to its transparent listener, and say of nobody who they are but in their requests."""
+
+    def __init__(self, folder: Path, upstream: str, ca_file: Path) -> None:
+        super().__init__(folder, upstream, ca_file, profile="gateway", more=ALLOWED)
+        self.diverted = free_port()
+        listener = f"  - {{address: '127.0.0.1:{self.diverted}', mode: transparent}}\n"
+        text = self.config.read_text(encoding="utf-8")
+        self.config.write_text(text.replace("data_dir:", f"{listener}data_dir:", 1), encoding="utf-8")
+
+    def knocks(self, target: str, *fields: str) -> tuple[socket.socket, bytes]:
+        connection = socket.create_connection(("127.0.0.1", self.diverted), 5)
+        connection.settimeout(20)
+        self._sockets.append(connection)
+        return connection, b"HTTP/1.1 200 "
+
+
+def test_a_call_that_does_not_say_whose_it_is_gets_a_status_of_grpc(tmp_path: Path) -> None:
+    with (
+        Http2Provider(tmp_path) as provider,
+        Diverted(tmp_path, provider.url, provider.ca_file) as instance,
+        Http2Caller(instance) as caller,
+    ):
+        (nobody,) = caller.wait(caller.call(message(b"x"), end=False))
+        (false,) = caller.wait(caller.call(message(b"x"), more=[("authorization", "Bearer a.b.c")]))
+        own = [("authorization", f"Bearer {instance.mint('ann@example.com')}")]
+        (ann,) = caller.wait(caller.call(message(b"x"), more=own))
+        records = instance.recorded(3)
+    assert [(got.status, got.fields["grpc-status"]) for got in (nobody, false)] == [(401, "16")] * 2
+    assert nobody.fields["grpc-message"].startswith("missing_identity")
+    assert (ann.status, ann.trailers) == (200, {"grpc-status": "0"})
+    assert len(provider.received) == 1
+    assert provider.received[0].named("authorization") == [f"Bearer {PROVIDER_KEY}"]
+    assert {record["client"]["mode"] for record in records} == {"transparent"}
+    assert [record["end_state"] for record in records] == ["refused", "refused", "complete"]
