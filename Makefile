@@ -1,5 +1,5 @@
 # What a newcomer needs: make run, make demo, make test. The rest is for people who change the code.
-.PHONY: help env dev run demo test check bench format lock clean
+.PHONY: help env dev run demo test clients check bench format lock clean
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 UV := .uv/bin/uv
@@ -40,6 +40,17 @@ demo: dev  ## a provider of our own, the official SDK, the record: no network, n
 
 test: dev  ## the whole suite
 	@$(BIN)/python -m pytest $(ARGS)
+
+clients: dev  ## more clients of PyPI and npm, which tests/clients then drives as well: minutes, and 2 GB in .clients
+	@$(UV) venv -q --allow-existing .clients
+	@$(UV) pip install -q --python .clients/bin/python -r tests/clients/more/requirements.txt
+	@$(UV) venv -q --allow-existing --python 3.12 .clients/aider  # it wants older ones of what the others want new
+	@$(UV) pip install -q --python .clients/aider/bin/python aider-chat
+	@ln -sf ../aider/bin/aider .clients/bin/aider
+	@cd tests/clients && npm ci --silent --no-progress
+	@cp tests/clients/more/package.json .clients/
+	@PATH="$(CURDIR)/tests/clients/node_modules/.bin:$$PATH" npm install --silent --no-progress --no-audit --no-fund --prefix .clients
+	@$(BIN)/python -m pytest tests/clients $(ARGS)
 
 check: dev  ## format, lint, types, import rules
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports

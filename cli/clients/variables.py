@@ -90,6 +90,7 @@ VALUES: Final[dict[str, tuple[Value, str]]] = {
     "ANTHROPIC_BASE_URL": (lambda road: road.base("anthropic"), "the Anthropic SDKs and Claude Code"),
     "ANTHROPIC_API_BASE": (lambda road: road.base("anthropic"), "its older name, for older LiteLLM and aider"),
     "GOOGLE_GEMINI_BASE_URL": (lambda road: road.base("gemini"), "Google's Gen AI SDKs and Gemini CLI"),
+    "CO_API_URL": (lambda road: road.base("cohere"), "Cohere's SDKs"),
     "HTTPS_PROXY": (_proxy, "where TLS connections go: through the checkpoint"),
     "https_proxy": (_proxy, "the same for those that read small letters"),
     "NO_PROXY": (_past_the_proxy, "this machine's own services are reached directly"),
@@ -108,7 +109,7 @@ VALUES: Final[dict[str, tuple[Value, str]]] = {
 """Every variable: what it is set to on a road, and why."""
 
 _ROAD: Final = ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy")
-_BASES: Final = ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "GOOGLE_GEMINI_BASE_URL")
+_BASES: Final = ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "GOOGLE_GEMINI_BASE_URL", "CO_API_URL")
 _NODE: Final = (*_ROAD, "NODE_USE_ENV_PROXY", "NODE_EXTRA_CA_CERTS")
 _PYTHON: Final = (*_ROAD, "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH")
 
@@ -144,6 +145,21 @@ CLIENTS: Final[dict[str, Client]] = {
         reverse_note="Codex takes its address from its settings: codex -c openai_base_url=$OPENAI_BASE_URL",
     ),
     "claude": Client("Claude Code", ("ANTHROPIC_BASE_URL",), (*_ROAD, "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE")),
+    "gemini": Client(
+        "Gemini CLI",
+        ("GOOGLE_GEMINI_BASE_URL",),
+        _NODE,
+        reverse_note="With an address, and no way of signing in chosen, it ends with `Invalid auth method selected`: "
+        'choose the API key once, or write {"security": {"auth": {"selectedType": "gemini-api-key"}}} to '
+        "~/.gemini/settings.json.",
+    ),
+    "qwen": Client(
+        "Qwen Code",
+        ("OPENAI_BASE_URL",),
+        _NODE,
+        forward_note="Without OPENAI_BASE_URL it calls dashscope.aliyuncs.com, which has to be a provider to be read.",
+    ),
+    "opencode": Client("opencode", _BASES, _NODE),
     "vscode": Client(
         "VS Code and its extensions",
         (),

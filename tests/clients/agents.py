@@ -12,6 +12,12 @@ def _codex() -> list[str]:
     return ["sh", "-c", f'exec {codex} ${{OPENAI_BASE_URL:+-c openai_base_url="$OPENAI_BASE_URL"}} "say hi"']
 
 
+def _qwen() -> list[str]:
+    """It calls Alibaba's service unless an address is named, so that in forward mode OpenAI's own is."""
+    address = "OPENAI_BASE_URL=${OPENAI_BASE_URL:-https://api.openai.com/v1}"
+    return ["sh", "-c", f'{address} OPENAI_MODEL=gpt-4o exec {from_npm("qwen")} --auth-type openai -p "say hi"']
+
+
 def _npm(name: str, *arguments: str) -> Callable[[], list[str]]:
     return lambda: [str(from_npm(name)), *arguments]
 
@@ -30,6 +36,8 @@ AGENTS = {
         "generate_content",
         files=((".gemini/settings.json", _GEMINI_SETTINGS),),
     ),
+    "Qwen Code": Case(_qwen),
+    "opencode": Case(_npm("opencode", "run", "-m", "openai/gpt-4o", "say hi"), "responses"),
     "llm": Case(_pypi("llm", "-m", "gpt-4o", "say hi")),
     "aider": Case(
         _pypi("aider", "--model", "openai/gpt-4o", "--no-git", "--yes-always", "--no-check-update", "--no-analytics",

@@ -64,7 +64,8 @@ print(Runner.run_sync(Agent(name="x", model="gpt-5"), "x").final_output)
 _INSTRUCTOR = """
 import instructor
 client = instructor.from_provider("openai/gpt-4o")
-print(client.create(response_model=str, messages=[{"role": "user", "content": "x"}]))
+reply = client.create(response_model=None, messages=[{"role": "user", "content": "x"}])
+print(reply.choices[0].message.content)
 """
 _PYDANTIC_AI = """
 import sys
